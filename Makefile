@@ -1,0 +1,60 @@
+# Meridian. `make help` lists the targets.
+GO      ?= go
+BIN     ?= bin/meridian
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 1m
+PREFIX  ?= /usr/local
+
+# What the tests need beside Go, command:Debian package: a C compiler with headers for the race detector, and the peers they talk to.
+PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutils nghttp:nghttp2-client curl:curl
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help build test unit lint fmt bench fuzz deps install clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/meridian: static, without cgo
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/meridian
+
+test: deps ## every test, unit and end to end, with the race detector
+	$(GO) test -race ./...
+
+unit: ## what needs nothing but Go
+	$(GO) test $$($(GO) list ./... | grep -v /test/)
+
+lint: ## gofmt, go vet, staticcheck, the portable build
+	@f=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$f" ]; then echo "gofmt would change:"; echo "$$f"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/meridian
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run test/bench/*.sh; fi
+
+fmt: ## gofmt in place
+	gofmt -w $$(git ls-files '*.go')
+
+bench: ## Go benchmarks, then ours beside the peers that are installed
+	$(GO) test -run '^$$' -bench . -benchmem ./policy ./dnsserver/... ./l7edge/... ./probes ./registry
+	bash test/bench/peers.sh
+
+fuzz: ## every fuzzer for FUZZTIME (1m)
+	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+	  d=$$(dirname $$f); for n in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
+	    echo "== $$d $$n"; $(GO) test -run '^$$' -fuzz "^$$n\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$d; done; done
+
+deps: ## what the tests need of the system: installed if root on Debian, else named
+	@need=; for p in $(PEERS); do command -v $${p%%:*} >/dev/null 2>&1 || [ -x /usr/sbin/$${p%%:*} ] || need="$$need $${p##*:}"; done; \
+	[ -z "$$need" ] && exit 0; need=$$(echo $$need | tr ' ' '\n' | sort -u | tr '\n' ' '); \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing: $$need"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
+	else echo "the tests need the Debian packages: $$need"; echo "install them, or run 'make unit' for what needs nothing but Go"; exit 1; fi
+
+install: build ## install the binary and the systemd unit (PREFIX=/usr/local, DESTDIR=)
+	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/meridian
+	install -d $(DESTDIR)/etc/systemd/system
+	sed 's|/usr/local/bin/meridian|$(PREFIX)/bin/meridian|' contrib/systemd/meridian.service > $(DESTDIR)/etc/systemd/system/meridian.service
+
+clean: ## remove what the build made
+	rm -rf bin dist

@@ -1,0 +1,208 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meridian-gslb/meridian/dnsserver"
+	"github.com/meridian-gslb/meridian/registry"
+	"github.com/meridian-gslb/meridian/registry/source/embedded"
+)
+
+// maxResponse bounds what a Client reads of one response, in bytes.
+const maxResponse = 256 << 20
+
+// A Client speaks with the admin API of a running process. Its methods may be called concurrently. An error is an *Error if the
+// API answered, else it says what could not be reached.
+type Client struct {
+	address string
+	http    *http.Client
+}
+
+// NewClient returns a Client of the API at an address: HOST:PORT, or a port of this machine as ":8053" or "8053". "" means
+// DefaultListen.
+func NewClient(address string) (*Client, error) {
+	address = strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
+	switch {
+	case address == "":
+		address = DefaultListen
+	case isPort(address):
+		address = ":" + address
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || !isPort(port) || strings.ContainsAny(host, "/?#@ ") {
+		return nil, fmt.Errorf("admin: %q is not an address: HOST:PORT is expected, such as %s", address, DefaultListen)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return &Client{net.JoinHostPort(host, port), &http.Client{
+		Timeout:   time.Minute,
+		Transport: &http.Transport{Proxy: nil, DialContext: (&net.Dialer{Timeout: 3 * time.Second}).DialContext, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}}, nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n != 0
+}
+
+// Address returns where the API is.
+func (c *Client) Address() string { return c.address }
+
+// Status returns the state of everything.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.do(ctx, http.MethodGet, nil, &s, "status")
+}
+
+// Explain returns what would be answered to a client, and why. An empty type is A, an empty client an unknown one.
+func (c *Client) Explain(ctx context.Context, name, rrtype, client string) (x dnsserver.Explanation, err error) {
+	q := url.Values{"name": {name}}
+	if rrtype != "" {
+		q.Set("type", rrtype)
+	}
+	if client != "" {
+		q.Set("client", client)
+	}
+	return x, c.query(ctx, http.MethodGet, nil, &x, q, "explain")
+}
+
+// Resolve returns the target that a person means by a name.
+func (c *Client) Resolve(ctx context.Context, name string) (registry.Target, error) {
+	var r Resolved
+	err := c.query(ctx, http.MethodGet, nil, &r, url.Values{"name": {name}}, "resolve")
+	return r.Target, err
+}
+
+// Override puts an override in force.
+func (c *Client) Override(ctx context.Context, t registry.Target, req OverrideRequest) (o OverrideStatus, err error) {
+	return o, c.do(ctx, http.MethodPut, req, &o, append([]string{"overrides"}, strings.Split(t.String(), "/")...)...)
+}
+
+// EndOverride ends an override.
+func (c *Client) EndOverride(ctx context.Context, t registry.Target) error {
+	return c.do(ctx, http.MethodDelete, nil, nil, append([]string{"overrides"}, strings.Split(t.String(), "/")...)...)
+}
+
+// Overrides returns what is in force.
+func (c *Client) Overrides(ctx context.Context) (list []OverrideStatus, err error) {
+	return list, c.do(ctx, http.MethodGet, nil, &list, "overrides")
+}
+
+// Register registers an endpoint and returns what was stored, and whether it serves.
+func (c *Client) Register(ctx context.Context, r embedded.Registration) (stored Registered, err error) {
+	return stored, c.do(ctx, http.MethodPut, r, &stored, "services", r.Service, "endpoints", r.Name)
+}
+
+// Registrations returns what registered for a service.
+func (c *Client) Registrations(ctx context.Context, service string) (list []Registered, err error) {
+	return list, c.do(ctx, http.MethodGet, nil, &list, "services", service, "endpoints")
+}
+
+// Heartbeat renews the lease of an endpoint.
+func (c *Client) Heartbeat(ctx context.Context, service, name string) (r Registered, err error) {
+	return r, c.do(ctx, http.MethodPut, nil, &r, "services", service, "endpoints", name, "heartbeat")
+}
+
+// Deregister removes an endpoint.
+func (c *Client) Deregister(ctx context.Context, service, name string) error {
+	return c.do(ctx, http.MethodDelete, nil, nil, "services", service, "endpoints", name)
+}
+
+// Reload has the configuration file read again. If it is refused, the *Error has every problem.
+func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
+	return r, c.do(ctx, http.MethodPost, nil, &r, "reload")
+}
+
+// Backends returns the demo backends.
+func (c *Client) Backends(ctx context.Context) (list []Backend, err error) {
+	return list, c.do(ctx, http.MethodGet, nil, &list, "demo", "backends")
+}
+
+// SwitchBackend stops or starts a demo backend.
+func (c *Client) SwitchBackend(ctx context.Context, name string, run bool) (b Backend, err error) {
+	verb := "stop"
+	if run {
+		verb = "start"
+	}
+	return b, c.do(ctx, http.MethodPost, nil, &b, "demo", "backends", name, verb)
+}
+
+func (c *Client) do(ctx context.Context, method string, body, result any, path ...string) error {
+	return c.query(ctx, method, body, result, nil, path...)
+}
+
+// query sends a request to /v1/path… and decodes the response into result, if that is not nil.
+func (c *Client) query(ctx context.Context, method string, body, result any, q url.Values, path ...string) error {
+	var payload io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("admin: %w", err)
+		}
+		payload = bytes.NewReader(b)
+	}
+	for i, p := range path {
+		path[i] = url.PathEscape(p)
+	}
+	u := "http://" + c.address + "/v1/" + strings.Join(path, "/")
+	if len(q) > 0 {
+		u += "?" + q.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, payload)
+	if err != nil {
+		return fmt.Errorf("admin: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	if err != nil {
+		return fmt.Errorf("admin: the answer of %s broke off: %w", c.address, err)
+	}
+	if resp.StatusCode >= 300 {
+		return refusal(resp.StatusCode, content, c.address)
+	}
+	if result == nil {
+		return nil
+	}
+	if err := json.Unmarshal(content, result); err != nil {
+		return fmt.Errorf("admin: %s does not answer like a Meridian of this version: %w", c.address, err)
+	}
+	return nil
+}
+
+// refusal returns the error that a response with a failing status tells.
+func refusal(status int, content []byte, address string) error {
+	e := &Error{Status: status}
+	if json.Unmarshal(content, e) != nil || e.Message == "" {
+		return fmt.Errorf("admin: %s answers %d %s: is it Meridian's admin API?", address, status, http.StatusText(status))
+	}
+	return e
+}
+
+// unreachable says that nobody answered, and what could be done.
+func (c *Client) unreachable(err error) error {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		err = u.Err
+	}
+	return fmt.Errorf("no answer from the admin API at %s: %w (is Meridian running? --admin or MERIDIAN_ADMIN names another address)", c.address, err)
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/meridian-gslb/meridian/admin"
+	"github.com/meridian-gslb/meridian/dnsserver"
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/registry"
+	"github.com/meridian-gslb/meridian/registry/source/embedded"
+)
+
+// adminOptions gives the admin API what it shows and changes.
+func (n *node) adminOptions(demo admin.Demo) admin.Options {
+	o := admin.Options{
+		Log: n.log, Registry: n.registry, Embedded: n.embedded, Metrics: n.metrics.registry,
+		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Probe: n.probe, Demo: demo,
+		Explain: func(name, rrtype, client string) (dnsserver.Explanation, error) {
+			return explain(n.registry.Snapshot(), name, rrtype, client)
+		},
+	}
+	if n.edge != nil {
+		o.Traffic, o.Certificates = n.traffic, n.edge.CertificateProblems
+	}
+	if n.store != nil {
+		o.Saving = n.store.Failing
+	}
+	return o
+}
+
+// about says what runs, where, and on which file.
+func (n *node) about() admin.About {
+	cfg := n.config.Load()
+	a := admin.About{Version: version, Site: cfg.Site, Started: n.begun, Config: *n.reloads.Load(), State: cfg.State}
+	if n.dns != nil {
+		for _, addr := range n.dns.Addrs() {
+			a.Listen.DNS = append(a.Listen.DNS, addr.String())
+		}
+	}
+	if n.edge != nil {
+		https, http := n.edge.Addrs()
+		a.Listen.HTTPS, a.Listen.HTTP = texts(https), texts(http)
+	}
+	a.Listen.Admin = n.admin.Addr()
+	return a
+}
+
+func texts(addrs []net.Addr) []string {
+	var out []string
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// probe says how an endpoint is checked, and how that went.
+func (n *node) probe(endpoint string) (admin.ProbeStatus, bool) {
+	s, ok := n.prober.StatusOf(endpoint)
+	if !ok {
+		return admin.ProbeStatus{}, false
+	}
+	return admin.ProbeStatus{
+		Kind: string(s.Check.Kind), Address: s.Addr.String(), Checked: s.Checked, Latency: embedded.Duration(s.Latency),
+		Error: s.Err, Streak: s.Streak,
+	}, true
+}
+
+// traffic is what the edge sent to each endpoint.
+func (n *node) traffic() map[string]admin.Traffic {
+	out := map[string]admin.Traffic{}
+	for _, s := range n.edge.Stats() {
+		out[s.Name] = admin.Traffic{
+			InFlight: s.InFlight, Requests: s.Requests, ServerErrors: s.ServerErrors, Failures: s.Failures, ConnectFailures: s.ConnectFailures,
+		}
+	}
+	return out
+}
+
+// explain reads a question as a person writes it and explains its answer. The error says which part cannot be read.
+func explain(s *registry.Snapshot, name, rrtype, client string) (dnsserver.Explanation, error) {
+	n, err := wire.ParseName(name)
+	if err != nil {
+		return dnsserver.Explanation{}, badInput("%q is not a name: %s", name, strings.TrimPrefix(err.Error(), "wire: "))
+	}
+	if rrtype == "" {
+		rrtype = "A"
+	}
+	t, err := dnsserver.ParseType(rrtype)
+	if err != nil {
+		return dnsserver.Explanation{}, badInput("%s", strings.TrimPrefix(err.Error(), "dnsserver: "))
+	}
+	var prefix netip.Prefix
+	if client != "" {
+		if prefix, err = parseClient(client); err != nil {
+			return dnsserver.Explanation{}, err
+		}
+	}
+	x := dnsserver.Explain(s, n, t, prefix)
+	if client == "" && x.Trace != nil { // the address that stands for "nothing is known" is nobody's
+		x.Trace.Client.Prefix, x.Trace.Client.Address = "", ""
+	}
+	return x, nil
+}
+
+// parseClient reads an address, as a prefix of full length, or a prefix.
+func parseClient(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Masked(), nil
+	}
+	return netip.Prefix{}, badInput("%q is not a client: an address such as 192.0.2.1, or a network such as 192.0.2.0/24, is expected", s)
+}

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meridian-gslb/meridian/admin"
+	"github.com/meridian-gslb/meridian/dnsserver"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/registry"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	var quiet, ready bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show sites, services, endpoints and overrides",
+		Long: `Shows what the running process believes: which endpoints are up and why not, what operators forced and until when,
+what the edge sends where. The exit code is 0 if all is well and 3 if something is degraded, so that scripts can ask. With --ready only
+readiness counts: a process whose backends are down serves all the same, and must not be restarted for it.
+
+It is the view of one process. Several servers each have their own.`,
+		Example: `  meridian status
+  meridian status -o json | jq '.services[].endpoints[] | select(.state == "down") | .name'`,
+		Args: needs(),
+		RunE: c.ask(func(ctx context.Context, client *admin.Client, _ []string) error {
+			s, err := client.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if !quiet {
+				if err := c.print(s, func(p *printer) { printStatus(p, &s, time.Now()) }); err != nil {
+					return err
+				}
+			}
+			if !s.Ready || !ready && len(s.Degraded) > 0 {
+				return &exitError{code: exitDegraded}
+			}
+			return nil
+		}),
+	}
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing; the exit code says it")
+	cmd.Flags().BoolVar(&ready, "ready", false, "exit 0 if the process is ready, whatever is degraded (for health checks of the process)")
+	return cmd
+}
+
+func printStatus(p *printer, s *admin.Status, now time.Time) {
+	state := p.paint(green, "ready")
+	switch {
+	case !s.Ready:
+		state = p.paint(red, "not ready: "+strings.Join(s.Waiting, ", "))
+	case len(s.Degraded) > 0:
+		state = p.paint(yellow, "degraded")
+	}
+	p.line("Meridian %s at %s: %s, generation %d, up %s", s.Version, dash(s.Site), state, s.Generation, ago(s.Started, now))
+	for _, d := range s.Degraded {
+		p.line("  %s %s", p.paint(yellow, "!"), d)
+	}
+
+	var sites [][]string
+	for _, x := range s.Sites {
+		sites = append(sites, []string{x.Name, counts(x.Counts)})
+	}
+	p.section([]string{"SITE", "ENDPOINTS"}, sites)
+
+	var rows [][]string
+	for _, service := range s.Services {
+		for _, e := range service.Endpoints {
+			rows = append(rows, endpointRow(e, now))
+		}
+	}
+	p.section([]string{"ENDPOINT", "SITE", "ADDRESS", "WEIGHT", "STATE", "FOR", "REQUESTS", "WHY"}, rows)
+
+	var overrides [][]string
+	for _, o := range s.Overrides {
+		until := "until undrain"
+		if !o.Until.IsZero() {
+			until = "in " + o.Until.Sub(now).Round(time.Second).String()
+		}
+		overrides = append(overrides, []string{o.Target.String(), o.State.String(), strconv.Itoa(o.Endpoints), until, dash(o.Reason)})
+	}
+	p.section([]string{"OVERRIDE", "STATE", "ENDPOINTS", "ENDS", "REASON"}, overrides)
+
+	var aside [][]string
+	for _, o := range s.Orphans {
+		aside = append(aside, []string{o.Service + "/*", strconv.Itoa(o.Endpoints), o.Source, fmt.Sprintf("there is no service %q", o.Service)})
+	}
+	for _, r := range s.Refused {
+		aside = append(aside, []string{r.Service + "/" + r.Name, "1", r.Source, r.Reason})
+	}
+	p.section([]string{"DOES NOT SERVE", "ENDPOINTS", "SOURCE", "WHY"}, aside)
+}
+
+func counts(c admin.Counts) string {
+	var parts []string
+	for _, x := range []struct {
+		n    int
+		word string
+	}{{c.Up, "up"}, {c.Unknown, "unknown"}, {c.Down, "down"}, {c.Drained, "drained"}} {
+		if x.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", x.n, x.word))
+		}
+	}
+	return dash(strings.Join(parts, ", "))
+}
+
+func endpointRow(e admin.EndpointStatus, now time.Time) []string {
+	addr := make([]string, len(e.Addresses))
+	for i, a := range e.Addresses {
+		addr[i] = a.String()
+	}
+	where := strings.Join(addr, ",")
+	if e.Port != 0 {
+		where += ":" + strconv.Itoa(int(e.Port))
+	}
+	why, requests := "", ""
+	switch {
+	case e.Forced && e.By != nil:
+		why = strings.TrimSpace(e.By.Target.String() + " " + e.By.Reason)
+	case e.Probe == nil:
+		why = "not probed"
+	default:
+		why = e.Probe.Error
+	}
+	if e.Traffic != nil {
+		requests = strconv.FormatUint(e.Traffic.Requests, 10)
+	}
+	return []string{e.Name, dash(e.Site), where, strconv.Itoa(int(e.Weight)), e.State.String(), ago(e.Since, now), dash(requests), dash(why)}
+}
+
+// ago is how long something lasts, for people: the two largest units.
+func ago(since, now time.Time) string {
+	if since.IsZero() {
+		return "-"
+	}
+	d := max(0, now.Sub(since)).Truncate(time.Second)
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	default:
+		return d.String()
+	}
+}
+
+func (c *cli) explainCommand() *cobra.Command {
+	var client, file string
+	cmd := &cobra.Command{
+		Use:   "explain NAME [TYPE] [--client ADDR]",
+		Short: "Say what would be answered, and why",
+		Long: `Answers a question as the DNS server would, by the same code, and shows every stage of the decision: where the client
+was found, which endpoints each stage kept and dropped and why, the odds of what is drawn, the TTL, and the client-subnet scope for
+which the answer holds. The client is an address or a network.
+
+It asks the running process; with -c it reads a file instead, and everything counts as up.`,
+		Example: `  meridian explain www.gslb.example
+  meridian explain www.gslb.example AAAA --client 2001:db8:2::/48
+  meridian explain www.gslb.example -c meridian.yaml --client 198.51.100.7`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return needs("NAME")(cmd, args)
+		},
+		ValidArgsFunction: c.complete(oneOf(), oneOf(recordTypes...)),
+	}
+	cmd.RunE = run(func(cmd *cobra.Command, args []string) error {
+		rrtype := "A"
+		if len(args) > 1 {
+			rrtype = args[1]
+		}
+		var x dnsserver.Explanation
+		err := c.ask(func(ctx context.Context, api *admin.Client, _ []string) (err error) {
+			if file != "" {
+				x, err = explainFile(file, args[0], rrtype, client)
+			} else {
+				x, err = api.Explain(ctx, args[0], rrtype, client)
+			}
+			return err
+		})(cmd, args)
+		if err != nil {
+			return err
+		}
+		return c.print(x, func(p *printer) { printExplanation(p, &x) })
+	})
+	cmd.Flags().StringVar(&client, "client", "", "address or network of the client (default: nothing is known of it)")
+	cmd.Flags().StringVarP(&file, "config", "c", "", "explain what this file would answer, without a running process")
+	cmd.MarkFlagFilename("config", "yaml", "yml")
+	return cmd
+}
+
+// explainFile explains by a configuration file alone.
+func explainFile(file, name, rrtype, client string) (dnsserver.Explanation, error) {
+	cfg, err := loadFile(file)
+	if err != nil {
+		return dnsserver.Explanation{}, err
+	}
+	r := registry.New(registry.Options{Log: slog.New(slog.DiscardHandler)})
+	return explain(r.Apply(cfg.Compiled), name, rrtype, client)
+}
+
+func printExplanation(p *printer, x *dnsserver.Explanation) {
+	p.line("%s %s  for %s", p.paint(bold, x.Name), x.Type, cmpOr(x.Client, "a client nothing is known of"))
+	p.line("  zone     %s", dash(x.Zone))
+	if len(x.Chain) > 0 {
+		p.line("  aliases  %s", strings.Join(x.Chain, " -> "))
+	}
+	p.line("  record   %s (%s)", dash(x.Record), x.Kind)
+	if t := x.Trace; t != nil {
+		p.line("  service  %s, policy %s", x.Service, x.Policy)
+		if x.Client != "" {
+			p.line("  client   %s", whereabouts(&t.Client))
+		}
+		for i, stage := range t.Stages {
+			printStage(p, i, &stage)
+		}
+	}
+	p.line("")
+	for _, a := range x.Answers {
+		p.line("  %s", p.paint(green, a))
+	}
+	p.line("  %s, TTL %d s, scope /%d", x.RCode, x.TTL, x.Scope)
+	for _, n := range x.Notes {
+		p.line("  note: %s", n)
+	}
+}
+
+func cmpOr(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func whereabouts(c *policy.ClientTrace) string {
+	var parts []string
+	if c.Network != "" {
+		parts = append(parts, "in network "+c.Network)
+	}
+	if c.Site != "" {
+		parts = append(parts, "at site "+c.Site)
+	}
+	if c.Region != "" {
+		parts = append(parts, "region "+c.Region)
+	}
+	if c.At != nil {
+		parts = append(parts, fmt.Sprintf("at %.2f,%.2f", c.At.Lat, c.At.Lon))
+	}
+	if len(parts) == 0 {
+		return cmpOr(c.Address, "unknown") + ": no configured network holds it"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func printStage(p *printer, i int, s *policy.StageTrace) {
+	head := fmt.Sprintf("  %d %s", i, p.paint(bold, s.Stage))
+	if s.Rule != "" {
+		head += "  rule " + s.Rule
+	}
+	if s.Scope != 0 {
+		head += fmt.Sprintf("  holds for /%d", s.Scope)
+	}
+	if s.Note != "" {
+		head += "  " + s.Note
+	}
+	p.line("%s", head)
+	for _, k := range s.Kept {
+		p.line("      + %s", candidate(&k))
+	}
+	for _, d := range s.Dropped {
+		p.line("      %s", p.paint(faint, "- "+candidate(&d)))
+	}
+}
+
+func candidate(k *policy.CandidateTrace) string {
+	parts := []string{k.Name}
+	if k.Site != "" && !slices.Contains(strings.Split(k.Name, "/"), k.Site) {
+		parts = append(parts, k.Site)
+	}
+	state := k.State.String()
+	if k.Forced {
+		state += " (forced)"
+	}
+	parts = append(parts, state)
+	if k.Weight != 1 {
+		parts = append(parts, fmt.Sprintf("weight %d", k.Weight))
+	}
+	if k.Rank != nil {
+		parts = append(parts, fmt.Sprintf("rank %d", *k.Rank))
+	}
+	if k.Km != nil {
+		parts = append(parts, fmt.Sprintf("%.0f km", *k.Km))
+	}
+	if k.Share != 0 {
+		parts = append(parts, fmt.Sprintf("first with %.1f %%", 100*k.Share))
+	}
+	if k.Why != "" && !strings.HasPrefix(k.Why, k.State.String()) { // the state is there already
+		parts = append(parts, k.Why)
+	}
+	return strings.Join(parts, "  ")
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/meridian-gslb/meridian/admin"
+	"github.com/meridian-gslb/meridian/configs"
+	"github.com/meridian-gslb/meridian/dnsserver"
+	"github.com/meridian-gslb/meridian/l7edge"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/probes"
+	"github.com/meridian-gslb/meridian/registry"
+	"github.com/meridian-gslb/meridian/registry/source/embedded"
+	"github.com/meridian-gslb/meridian/registry/store"
+)
+
+// A node is one running process: every room, and the only place where they meet. newNode builds and binds, run serves until
+// its context ends.
+type node struct {
+	log   *slog.Logger
+	load  func() (*configs.Config, error) // reads the configuration as it is now
+	file  string                          // what the configuration is called
+	begun time.Time
+
+	config   atomic.Pointer[configs.Config]     // in force
+	reloads  atomic.Pointer[admin.ConfigStatus] // how the last reload went
+	turn     chan struct{}                      // holds a token while no reload is under way
+	store    *store.DB                          // nil: nothing outlives the process
+	registry *registry.Registry
+	embedded *embedded.Registry
+	prober   *probes.Prober
+	watching sync.Mutex        // orders the updates of prober
+	dns      *dnsserver.Server // nil: not configured
+	edge     *l7edge.Server    // nil: not configured
+	admin    *admin.Server
+	metrics  *nodeMetrics
+	bound    []func(context.Context) error // what newNode has to close if it cannot finish
+
+	waiting atomic.Pointer[[]string] // what readiness waits for
+	logging *logSwitch
+}
+
+// nodeOptions are what differs between serve and dev.
+type nodeOptions struct {
+	load          func() (*configs.Config, error)
+	logging       *logSwitch
+	file          string     // what the configuration is called
+	allowLoopback bool       // registrations may name loopback addresses
+	demo          admin.Demo // backends that the admin API can stop and start; nil: none
+}
+
+// newNode loads the configuration, opens the state, puts the first World in force and binds every listener. After an error
+// nothing is left open.
+func newNode(o nodeOptions) (_ *node, err error) {
+	cfg, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	o.logging.apply(cfg.Log)
+	n := &node{log: o.logging.logger(), load: o.load, file: o.file, begun: time.Now(), turn: make(chan struct{}, 1), logging: o.logging}
+	n.turn <- struct{}{}
+	n.config.Store(cfg)
+	n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: n.begun, Tried: n.begun})
+	n.await("starting")
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	if err := n.openState(cfg, o.allowLoopback); err != nil {
+		return nil, err
+	}
+	n.registry.Apply(cfg.Compiled)
+	n.prober = probes.New(probes.Options{Log: n.log, Sink: n.registry, Seed: n.savedState})
+	return n, n.bind(cfg, o.demo)
+}
+
+// openState opens the store, if there is a directory for it, and reads back what the last process knew.
+func (n *node) openState(cfg *configs.Config, allowLoopback bool) (err error) {
+	ro := registry.Options{Log: n.log, AllowLoopback: allowLoopback}
+	var endpoints embedded.EndpointStore
+	if cfg.State != "" {
+		if n.store, err = store.Open(cfg.State); err != nil {
+			return err
+		}
+		ro.Store, endpoints = n.store, n.store
+	}
+	n.registry = registry.New(ro)
+	if err := n.registry.Restore(); err != nil {
+		return err
+	}
+	n.embedded, err = embedded.New(endpoints, embedded.Options{Log: n.log, AllowLoopback: allowLoopback})
+	return err
+}
+
+// bind makes the servers and takes their addresses. The edge comes last: once it listens it has to drain, while the others can be
+// closed at once.
+func (n *node) bind(cfg *configs.Config, demo admin.Demo) error {
+	if cfg.DNS != nil {
+		n.dns = dnsserver.New(*cfg.DNS, n.registry.Snapshot, n.log)
+	}
+	if cfg.Edge != nil {
+		edge, err := l7edge.New(*cfg.Edge, n.registry.Snapshot, n.log)
+		if err != nil {
+			return err
+		}
+		n.edge = edge
+	}
+	n.metrics = newNodeMetrics(n)
+	n.admin = admin.New(cfg.Admin, n.adminOptions(demo))
+	n.metrics.registry.MustRegister(n.admin)
+
+	if n.dns != nil {
+		if err := n.dns.Listen(); err != nil {
+			return &bindError{"dns.listen", "--dns", err}
+		}
+		n.bound = append(n.bound, n.dns.Run)
+	}
+	if err := n.admin.Listen(); err != nil {
+		return &bindError{"admin.listen", "--admin", err}
+	}
+	n.bound = append(n.bound, n.admin.Run)
+	if n.edge != nil {
+		if err := n.edge.Listen(); err != nil {
+			return &bindError{"edge.https or edge.http", "--https or --http", err}
+		}
+	}
+	return nil
+}
+
+// A bindError is an address that cannot be had, and what could be changed about it.
+type bindError struct {
+	setting, flag string
+	err           error
+}
+
+func (e *bindError) Error() string {
+	return fmt.Sprintf("%v (the setting %s says so)", e.err, e.setting)
+}
+
+func (e *bindError) Unwrap() error { return e.err }
+
+// close lets go of what newNode took when it could not finish.
+func (n *node) close() {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	var errs []error
+	for _, run := range n.bound {
+		errs = append(errs, run(over))
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		n.log.Warn("closing", "err", err)
+	}
+}
+
+// run serves until ctx ends or a room fails, and returns when everything has ended: not ready, then the edge while DNS still
+// answers, then DNS, probes, admin, and at last the store.
+func (n *node) run(ctx context.Context, ready func()) error {
+	rooms := newRooms(ctx)
+	adminRoom := rooms.start("admin", n.admin.Run)
+	state := rooms.start("registry", n.registry.Run)
+	published, once := make(chan struct{}), sync.Once{}
+	source := rooms.start("embedded registry", func(ctx context.Context) error {
+		return n.embedded.Run(ctx, func(c registry.Catalog) {
+			n.registry.Publish(embedded.SourceName, c)
+			once.Do(func() { close(published) })
+		})
+	})
+	select {
+	case <-published:
+	case <-rooms.failed.Done():
+	}
+	n.watch() // all that is known by now, so that the first round covers it
+	wiring := rooms.start("wiring", n.follow)
+	prober := rooms.start("probes", n.prober.Run)
+
+	n.firstRound(rooms.failed)
+	var dns, edge *room
+	if rooms.failed.Err() == nil {
+		if n.dns != nil {
+			dns = rooms.start("dns", n.dns.Run)
+		}
+		if n.edge != nil {
+			edge = rooms.start("edge", n.edge.Run)
+		}
+		n.await()
+		ready()
+		<-rooms.failed.Done()
+	}
+
+	n.await("shutting down")
+	n.log.Info("shutting down")
+	for _, r := range []*room{edge, dns, prober, wiring, source, state, adminRoom} {
+		r.stop()
+	}
+	err := rooms.err()
+	if n.store != nil {
+		err = errors.Join(err, n.store.Close())
+	}
+	n.log.Info("ended")
+	return err
+}
+
+// firstRound waits until something is known of every endpoint, saved or found out now, so that the first answers are right. Probes
+// that take too long must not keep a name from being answered.
+func (n *node) firstRound(ctx context.Context) {
+	n.await("probes: first round")
+	limit := time.Second
+	for _, c := range n.config.Load().Probes {
+		limit = max(limit, c.WithDefaults().Timeout+time.Second)
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-n.prober.FirstRound():
+	case <-ctx.Done():
+	case <-t.C:
+		n.log.Warn("the first round of probes is not complete; what was not checked counts as up", "waited", limit.String())
+	}
+}
+
+// await says what readiness waits for; nothing means ready.
+func (n *node) await(what ...string) { n.waiting.Store(&what) }
+
+// follow tells the probes when endpoints come and go.
+func (n *node) follow(ctx context.Context) error {
+	changed, cancel := n.registry.Subscribe()
+	defer cancel()
+	for {
+		n.watch()
+		select {
+		case <-changed:
+			n.metrics.worldChanged()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// watch gives the probes the endpoints of the World whose service has a check. Of the others nothing is known, whatever was saved
+// when they still were checked. It is called after every change of the World and of the configuration; the last call sees both as
+// they are.
+func (n *node) watch() {
+	n.watching.Lock()
+	defer n.watching.Unlock()
+	plan, checks := n.registry.Snapshot().Plan, n.config.Load().Probes
+	var targets []probes.Target
+	for id := range policy.EndpointID(plan.NumEndpoints()) {
+		e := plan.Endpoint(id)
+		check, ok := checks[plan.ServiceName(e.Service)]
+		if !ok {
+			if v, _ := n.registry.Probed(e.Name); v != (policy.Verdict{}) {
+				n.registry.Report(e.Name, policy.Verdict{})
+			}
+			continue
+		}
+		addr := e.V4
+		if !addr.IsValid() {
+			addr = e.V6
+		}
+		targets = append(targets, probes.Target{Endpoint: e.Name, Addr: addr, Port: e.Port, Check: check})
+	}
+	n.prober.Update(targets)
+}
+
+// savedState is what the last process found out about an endpoint.
+func (n *node) savedState(endpoint string) policy.State {
+	v, _ := n.registry.Probed(endpoint)
+	return v.State
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/meridian-gslb/meridian/admin"
+	"github.com/meridian-gslb/meridian/configs"
+)
+
+// reload reads the configuration anew and puts it in force, all of it or nothing. SIGHUP, the API and the command line all come
+// here; one at a time, so that each caller learns what became of its own.
+func (n *node) reload(ctx context.Context) (admin.Reloaded, error) {
+	select {
+	case <-n.turn:
+		defer func() { n.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return admin.Reloaded{}, fmt.Errorf("another reload is under way: %w", ctx.Err())
+	}
+	now := time.Now()
+	cfg, err := n.load()
+	if err == nil {
+		err = restartNeeded(n.config.Load(), cfg)
+	}
+	if err != nil {
+		n.metrics.reloaded(false)
+		n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: n.reloads.Load().Loaded, Tried: now, Problem: err.Error()})
+		n.log.Error("reload refused; what was in force stays", "err", brief(err))
+		return admin.Reloaded{}, refusal(err)
+	}
+	s := n.registry.Apply(cfg.Compiled)
+	n.config.Store(cfg)
+	n.watch()
+	n.logging.apply(cfg.Log)
+	n.metrics.reloaded(true)
+	n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: now, Tried: now})
+	n.logWarnings(cfg)
+	return admin.Reloaded{File: n.file, Generation: s.Gen, Warnings: problems(cfg.Warnings)}, nil
+}
+
+// refusal is what the caller of a reload is told.
+func refusal(err error) error {
+	e := &admin.Error{Status: http.StatusUnprocessableEntity, Message: err.Error()}
+	if list := (*configs.Errors)(nil); errors.As(err, &list) {
+		e.Message = plural(list.Total, "problem") + " in the configuration file; nothing was changed"
+		e.Problems = problems(list.Problems)
+	}
+	return e
+}
+
+// logWarnings logs what a configuration probably does not mean.
+func (n *node) logWarnings(cfg *configs.Config) {
+	for _, w := range cfg.Warnings {
+		n.log.Warn("configuration", "warning", inOneLine(w))
+	}
+}
+
+// inOneLine returns a problem as the log has it: place and message, without the source line.
+func inOneLine(p configs.Problem) string {
+	p.Source = ""
+	return p.String()
+}
+
+// brief returns an error as the log has it. Of a file's problems it has the first ones; "check" shows all.
+func brief(err error) string {
+	const most = 10
+	var list *configs.Errors
+	if !errors.As(err, &list) {
+		return err.Error()
+	}
+	var said []string
+	for _, p := range list.Problems[:min(len(list.Problems), most)] {
+		said = append(said, inOneLine(p))
+	}
+	if more := list.Total - len(said); more > 0 {
+		said = append(said, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(said, "; ")
+}
+
+func problems(list []configs.Problem) []admin.Problem {
+	var out []admin.Problem
+	for _, p := range list {
+		out = append(out, admin.Problem{File: p.File, Line: p.Line, Column: p.Column, Path: p.Path, Message: p.Message, Text: p.String()})
+	}
+	return out
+}
+
+// reloadOn reloads at each signal until ctx ends. What came of it is in the log.
+func (n *node) reloadOn(ctx context.Context, hangup <-chan os.Signal) {
+	for {
+		select {
+		case <-hangup:
+			if r, err := n.reload(ctx); err == nil {
+				n.log.Info("reloaded by SIGHUP", "gen", r.Generation)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}

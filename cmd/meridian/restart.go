@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/meridian-gslb/meridian/configs"
+)
+
+// A restartError names settings that a running process cannot change.
+type restartError struct{ settings []string }
+
+func (e *restartError) Error() string {
+	return fmt.Sprintf("nothing was changed: %s can only change with a restart; take the change back, or restart",
+		strings.Join(e.settings, ", "))
+}
+
+// restartNeeded compares what is bound to the process for its life.
+func restartNeeded(was, now *configs.Config) error {
+	var changed []string
+	for _, s := range []struct {
+		name     string
+		was, now any
+	}{
+		{"dns", was.DNS, now.DNS}, {"edge", was.Edge, now.Edge}, {"admin", &was.Admin, &now.Admin},
+	} {
+		changed = append(changed, changedSettings(s.name, reflect.ValueOf(s.was), reflect.ValueOf(s.now))...)
+	}
+	if was.State != now.State {
+		changed = append(changed, "state")
+	}
+	if was.Site != now.Site {
+		changed = append(changed, "site")
+	}
+	if changed != nil {
+		return &restartError{changed}
+	}
+	return nil
+}
+
+// changedSettings returns the settings of a section whose fields differ between two pointers to the same struct, or the section if
+// only one of them is there.
+func changedSettings(section string, was, now reflect.Value) []string {
+	if was.IsNil() || now.IsNil() {
+		if was.IsNil() == now.IsNil() {
+			return nil
+		}
+		return []string{section}
+	}
+	var out []string
+	for i := range was.Elem().NumField() {
+		key := settingOf(was.Elem().Type().Field(i).Name)
+		if key != "site" && !reflect.DeepEqual(was.Elem().Field(i).Interface(), now.Elem().Field(i).Interface()) { // site has a line of its own
+			out = append(out, section+"."+key)
+		}
+	}
+	return out
+}
+
+// settingOf returns what the file calls a field of a room's Config.
+func settingOf(field string) string {
+	switch field {
+	case "UDPSize":
+		return "udp_size"
+	case "SiteName":
+		return "site"
+	case "DrainTimeout":
+		return "drain"
+	case "ReadHeaderTimeout":
+		return "header_timeout"
+	case "HTTPS", "HTTP", "TCP":
+		return strings.ToLower(field)
+	}
+	var b strings.Builder
+	for i, r := range field {
+		if i > 0 && r >= 'A' && r <= 'Z' {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
+}

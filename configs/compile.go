@@ -1,0 +1,93 @@
+package configs
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/meridian-gslb/meridian/configs/yaml"
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/l7edge/route"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/registry"
+)
+
+// compile has the rooms check what was decoded, and keeps what they make of it.
+func (f *file) compile() {
+	d := registry.Definition{Policy: f.spec, Zones: f.zones, Routes: f.routes, Probed: slices.Sorted(maps.Keys(f.probes))}
+	compiled, problems := registry.Compile(d)
+	for _, p := range problems {
+		f.roomProblem(p)
+	}
+	if len(problems) > 0 {
+		// Without a Plan the registry checks no zones and routes; their own problems should be known all the same.
+		_, problems = zone.Compile(f.zones, nil)
+		_, more := route.Compile(f.routes, nil)
+		for _, p := range append(problems, more...) {
+			f.roomProblem(p)
+		}
+	}
+	f.config.Definition, f.config.Compiled, f.config.Probes = d, compiled, f.probes
+}
+
+// roomProblem reports what a room found, unless the decoder found something in the same place: one mistake is reported once.
+func (f *file) roomProblem(p policy.Problem) {
+	v, path := f.locate(p.Path)
+	if f.held[path.String()] {
+		return
+	}
+	for s := path; s != nil; s = s.up { // a quadratic walk, over paths of at most ten steps
+		if f.blamed[s.String()] {
+			return
+		}
+	}
+	f.errors.add(f.problem(v.key, path, "", p.Msg))
+}
+
+// locate returns the deepest value on a path, and the path as steps.
+func (f *file) locate(keys []string) (value, *step) {
+	v, path, found := f.root, (*step)(nil), true
+	for _, key := range keys {
+		i, err := strconv.Atoi(key)
+		isIndex := err == nil && i >= 0 && (!found || v.Kind != yaml.Mapping)
+		path = &step{path, key, isIndex}
+		switch {
+		case !found:
+		case isIndex && v.Kind == yaml.Sequence && i < len(v.Items):
+			v = v.item(i)
+		default:
+			var p yaml.Pair
+			if p, found = f.find(v.Node, key); found {
+				v = v.child(p)
+				path = v.path
+			}
+		}
+	}
+	return v, path
+}
+
+// find returns the entry of a mapping: of that very key, or of the same network written otherwise.
+func (f *file) find(n *yaml.Node, key string) (yaml.Pair, bool) {
+	if n.Kind != yaml.Mapping {
+		return yaml.Pair{}, false
+	}
+	index := f.index[n]
+	if index == nil {
+		index = make(map[string]yaml.Pair, len(n.Pairs))
+		for _, p := range n.Pairs {
+			keys := []string{p.Key.Value}
+			if prefix, err := netip.ParsePrefix(p.Key.Value); err == nil {
+				keys = append(keys, prefix.String())
+			}
+			for _, k := range keys {
+				if _, ok := index[k]; !ok {
+					index[k] = p
+				}
+			}
+		}
+		f.index[n] = index
+	}
+	p, ok := index[key]
+	return p, ok
+}

@@ -1,0 +1,121 @@
+package configs
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/meridian-gslb/meridian/configs/yaml"
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/l7edge/route"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/probes"
+)
+
+// A file is one configuration file on its way to a Config.
+type file struct {
+	decoder
+	root   value
+	config *Config
+
+	// What the file declares, known before anything that refers to it is read.
+	sites, services, policies, regions names
+
+	spec    policy.Spec
+	zones   []zone.Spec
+	routes  []route.Spec
+	probes  map[string]probes.Check
+	edges   []siteEdge
+	viaEdge []value         // the "via" of records that are answered with edges
+	uses    map[string]bool // "NAME" of services and "policy NAME" of policies that something refers to
+
+	listens []listener
+	pairs   []filePair // of certificates, by their position
+	state   value
+	index   map[*yaml.Node]map[string]yaml.Pair
+}
+
+// newFile returns a file with nothing read.
+func newFile(name string, data []byte) *file {
+	return &file{
+		decoder: decoder{file: name, lines: strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n"),
+			blamed: map[string]bool{}, held: map[string]bool{}, meant: map[string]bool{}, unread: map[yaml.Pos]bool{}},
+		config: &Config{},
+		probes: map[string]probes.Check{},
+		uses:   map[string]bool{},
+		index:  map[*yaml.Node]map[string]yaml.Pair{},
+	}
+}
+
+// decode reads all sections, those first that others refer to.
+func (f *file) decode(root *yaml.Node) {
+	f.root = value{Node: root, at: root.Pos, key: root.Pos}
+	if root.Kind == yaml.Null {
+		f.errorf(f.root, "the file is empty; it needs at least a zone or a route (see \"meridian schema\")")
+		return
+	}
+	f.declare(root)
+	sections := map[string]value{}
+	f.object(f.root, inFile, func(key string, v value) { sections[key] = v })
+	for _, s := range []struct {
+		key    string
+		decode func(value)
+	}{
+		{"sites", f.decodeSites},
+		{"site", f.decodeSite},
+		{"geo", f.decodeGeo},
+		{"services", f.decodeServices},
+		{"policies", f.decodePolicies},
+		{"zones", f.decodeZones},
+		{"routes", f.decodeRoutes},
+		{"dns", f.decodeDNS},
+		{"edge", f.decodeEdge},
+		{"admin", f.decodeAdmin},
+		{"state", f.decodeState},
+		{"log", f.decodeLog},
+	} {
+		if v, ok := sections[s.key]; ok {
+			s.decode(v)
+		}
+	}
+	f.defaults()
+	f.addEdgeService()
+	f.checkListeners()
+}
+
+// declare collects the names that references may use, whatever is wrong with what they name.
+func (f *file) declare(root *yaml.Node) {
+	pairs := func(n *yaml.Node, key string) []yaml.Pair {
+		if n != nil {
+			n = n.Get(key)
+		}
+		if n == nil {
+			return nil
+		}
+		return n.Pairs
+	}
+	for section, list := range map[string]*names{"sites": &f.sites, "services": &f.services, "policies": &f.policies} {
+		for _, p := range pairs(root, section) {
+			list.add(p.Key.Value)
+		}
+	}
+	f.policies.add(policy.DefaultPolicy)
+	places := slices.Concat(pairs(root, "sites"), pairs(root.Get("geo"), "networks"))
+	for _, p := range places {
+		if r := p.Value.Get("region"); r != nil && r.Kind == yaml.Scalar {
+			f.regions.add(r.Value)
+		}
+	}
+}
+
+// decodeSite reads "site".
+func (f *file) decodeSite(v value) { f.config.Site = f.site(v) }
+
+// decodeGeo reads "geo".
+func (f *file) decodeGeo(v value) {
+	f.object(v, inGeo, func(_ string, v value) { f.decodeNetworks(v) })
+}
+
+// decodeState reads "state".
+func (f *file) decodeState(v value) {
+	f.config.State, f.state = f.filePath(v), v
+}

@@ -1,0 +1,135 @@
+package configs
+
+// A section is one kind of mapping in the file, written as the way to it: "*" stands for any name, "[]" for any position.
+type section string
+
+// The sections. Each has its keys here, its decoder beside the room it is for, its definition in schema.json and its table in
+// docs/CONFIG.md; tests hold the four together.
+const (
+	inFile        section = ""
+	inSite        section = "sites.*"
+	inGeo         section = "geo"
+	inNetwork     section = "geo.networks.*"
+	inService     section = "services.*"
+	inEndpoint    section = "services.*.endpoints[]"
+	inProbe       section = "services.*.probe"
+	inStage       section = "policies.*[]"
+	inFailover    section = "policies.*[].failover"
+	inZone        section = "zones.*"
+	inSOA         section = "zones.*.soa"
+	inRecord      section = "zones.*.records.*"
+	inRoute       section = "routes[]"
+	inDNS         section = "dns"
+	inTCP         section = "dns.tcp"
+	inEdge        section = "edge"
+	inCertificate section = "edge.certificates[]"
+	inAdmin       section = "admin"
+	inLog         section = "log"
+)
+
+// allSections lists the sections in the order of the documentation.
+func allSections() []section {
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inFailover, inZone, inSOA, inRecord,
+		inRoute, inDNS, inTCP, inEdge, inCertificate, inAdmin, inLog}
+}
+
+// keys returns the keys that a section knows, in the order in which they are usually written.
+func (s section) keys() []string {
+	switch s {
+	case inFile:
+		return []string{"site", "sites", "geo", "services", "policies", "zones", "routes", "dns", "edge", "admin", "state", "log"}
+	case inSite:
+		return []string{"at", "region", "edge"}
+	case inGeo:
+		return []string{"networks"}
+	case inNetwork:
+		return []string{"site", "at", "region"}
+	case inService:
+		return []string{"endpoints", "probe"}
+	case inEndpoint:
+		return []string{"name", "address", "port", "site", "weight", "meta"}
+	case inProbe:
+		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall"}
+	case inStage:
+		return []string{"healthy", "geo", "failover", "weighted", "take"}
+	case inFailover:
+		return []string{"sites", "threshold"}
+	case inZone:
+		return []string{"ns", "soa", "ttl", "records"}
+	case inSOA:
+		return []string{"mname", "rname", "serial", "refresh", "retry", "expire", "minimum"}
+	case inRecord:
+		return []string{"ttl", "service", "policy", "via", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
+	case inRoute:
+		return []string{"host", "path", "service", "policy", "protocol", "retries", "timeout"}
+	case inDNS:
+		return []string{"listen", "udp_size", "workers", "tcp"}
+	case inTCP:
+		return []string{"connections", "per_client", "idle", "io"}
+	case inEdge:
+		return []string{"https", "http", "certificates", "self_signed", "trusted_proxies", "access_log", "lame_duck", "drain", "connect_timeout", "header_timeout",
+			"idle_timeout", "stream_idle_timeout", "max_connections", "max_requests", "max_header_bytes", "max_header_fields", "max_streams", "max_idle_connections"}
+	case inCertificate:
+		return []string{"cert", "key"}
+	case inAdmin:
+		return []string{"listen"}
+	case inLog:
+		return []string{"level", "format"}
+	}
+	return nil
+}
+
+// synonyms returns words that people write in a section for one of its keys, in lower case.
+func (s section) synonyms() map[string]string {
+	switch s {
+	case inFile:
+		return map[string]string{"datadir": "state", "data": "state", "logging": "log", "listeners": "dns", "records": "zones", "backends": "services", "api": "admin", "rules": "routes"}
+	case inSite:
+		return map[string]string{"location": "at", "coordinates": "at", "lat": "at", "continent": "region", "edges": "edge"}
+	case inService:
+		return map[string]string{"backends": "endpoints", "targets": "endpoints", "servers": "endpoints", "pool": "endpoints", "check": "probe", "health": "probe", "healthcheck": "probe", "health_check": "probe"}
+	case inEndpoint:
+		return map[string]string{"ip": "address", "addr": "address", "host": "address", "id": "name", "region": "site", "metadata": "meta", "tags": "meta"}
+	case inProbe:
+		return map[string]string{"interval": "every", "path": "http", "url": "http", "type": "http", "sni": "server_name", "expect": "status", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall"}
+	case inStage:
+		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy"}
+	case inZone:
+		return map[string]string{"nameservers": "ns", "names": "records", "default_ttl": "ttl"}
+	case inSOA:
+		return map[string]string{"email": "rname", "mail": "rname", "hostmaster": "rname", "primary": "mname", "mbox": "rname", "minttl": "minimum", "negative_ttl": "minimum"}
+	case inRoute:
+		return map[string]string{"prefix": "path", "hostname": "host", "backend": "service", "retry": "retries", "proto": "protocol"}
+	case inDNS:
+		return map[string]string{"address": "listen", "edns_size": "udp_size", "bufsize": "udp_size", "threads": "workers"}
+	case inEdge:
+		return map[string]string{"tls": "https", "listen": "https", "certs": "certificates", "drain_timeout": "drain"}
+	case inAdmin:
+		return map[string]string{"address": "listen"}
+	}
+	return nil
+}
+
+// later says what to do instead of a key that belongs to a later version, "" if it is none.
+func (s section) later(key string) string {
+	switch string(s) + "/" + key {
+	case "/consul":
+		return "list endpoints under services, or register them over the admin API (meridian register)"
+	case "/redis":
+		return "leave it out: this node probes alone"
+	case "geo/database":
+		return "map networks to sites under geo.networks"
+	case "services.*/from":
+		return "list the endpoints, or register them over the admin API (meridian register)"
+	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",
+		"services.*.probe/exec", "services.*.probe/udp":
+		return "use http, https or tcp"
+	case "policies.*[]/sticky", "policies.*[]/shed", "policies.*[]/schedule", "policies.*[]/views", "policies.*[]/subnet":
+		return "the stages are healthy, geo, failover, weighted, take"
+	case "zones.*/dnssec":
+		return "leave it out: zones are served unsigned"
+	case "dns/tls", "dns/https", "dns/quic":
+		return "leave it out: dns.listen serves UDP and TCP"
+	}
+	return ""
+}

@@ -1,0 +1,123 @@
+package configs
+
+import (
+	"net/netip"
+
+	"github.com/meridian-gslb/meridian/configs/yaml"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/probes"
+)
+
+// decodeProbe reads "probe"; it returns false for "off" and for what is no probe.
+func (f *file) decodeProbe(v value, c *probes.Check) bool {
+	if v.Kind == yaml.Scalar {
+		if v.Value != "off" || v.Quoted {
+			f.errorf(v, "a probe such as {http: /healthz, every: 5s}, or off, is expected here, not %s", quote(v))
+		}
+		return false
+	}
+	if v.Kind != yaml.Mapping {
+		f.errorf(v, "a probe such as {http: /healthz, every: 5s}, or off, is expected here, not %s", v.Kind)
+		return false
+	}
+	before := f.errors.total
+	f.object(v, inProbe, func(key string, v value) { f.probeKey(key, v, c) })
+	if c.Kind == "" {
+		if f.errors.total == before {
+			f.errorf(v, "the probe does not say what to check: http: /path, https: /path or tcp: true")
+		}
+		return false
+	}
+	*c = c.WithDefaults()
+	if c.Kind == probes.TCP && f.errors.total > before {
+		return false
+	}
+	for _, p := range c.Problems() {
+		f.roomProblem(policy.Problem{Path: append([]string{"services", v.path.up.key, "probe"}, p.Path...), Msg: p.Msg})
+	}
+	return true
+}
+
+// probeKey reads one key of a probe.
+func (f *file) probeKey(key string, v value, c *probes.Check) {
+	switch key {
+	case "http", "https", "tcp":
+		if c.Kind != "" {
+			f.errorf(v, "a probe is of one kind; this one is %s already", c.Kind)
+			return
+		}
+		c.Kind = probes.Kind(key)
+		if key != "tcp" {
+			c.Path, _ = f.text(v)
+		} else if v.Kind != yaml.Scalar || v.Value != "true" || v.Quoted {
+			if f.scalar(v, "true, or a port,") && !integerForm.MatchString(v.Value) {
+				f.errorf(v, "true, or a port, is expected here, not %s", quote(v))
+			} else if v.Kind == yaml.Scalar {
+				f.probePort(v, c)
+			}
+		}
+	case "port":
+		f.probePort(v, c)
+	case "host":
+		c.Host, _ = f.text(v)
+	case "method":
+		c.Method, _ = f.text(v)
+	case "status":
+		c.Status = f.status(v)
+	case "match":
+		c.Match, _ = f.text(v)
+	case "server_name":
+		c.ServerName, _ = f.text(v)
+	case "insecure":
+		c.Insecure, _ = f.boolean(v)
+	case "every":
+		c.Interval, _ = f.duration(v, probes.MinInterval, probes.MaxInterval)
+	case "timeout":
+		c.Timeout, _ = f.duration(v, probes.MinTimeout, probes.MaxInterval)
+	case "rise":
+		n, _ := f.integer(v, 1, probes.MaxThreshold)
+		c.Rise = int(n)
+	case "fall":
+		n, _ := f.integer(v, 1, probes.MaxThreshold)
+		c.Fall = int(n)
+	}
+}
+
+// probePort reads the port of a probe, which may stand under tcp too.
+func (f *file) probePort(v value, c *probes.Check) {
+	port := f.port(v)
+	if c.Port != 0 && port != c.Port {
+		f.errorf(v, "the port is %d already", c.Port)
+		return
+	}
+	c.Port = port
+}
+
+// status reads codes and ranges, as one text or as a list.
+func (f *file) status(v value) string {
+	status := ""
+	for i, e := range v.elements() {
+		s, ok := f.text(e)
+		if !ok {
+			return ""
+		}
+		if i > 0 {
+			status += ","
+		}
+		status += s
+	}
+	if status == "" {
+		f.errorf(v, "status codes such as 200-399 are expected here")
+	}
+	return status
+}
+
+// allowLocal permits a probe what its endpoints need: an address on this machine that stands in the file is meant.
+func allowLocal(probe *probes.Check, endpoints []policy.EndpointSpec) {
+	for _, e := range endpoints {
+		for _, a := range [...]netip.Addr{e.V4, e.V6} {
+			probe.AllowLoopback = probe.AllowLoopback || a.IsLoopback()
+			probe.AllowLinkLocal = probe.AllowLinkLocal || a.IsLinkLocalUnicast()
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package configs
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/meridian-gslb/meridian/configs/yaml"
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/policy"
+)
+
+// warn adds what is allowed but probably not meant. The file has no errors.
+func (f *file) warn() {
+	f.warnUnused("services", "service", "no record and no route uses the service")
+	f.warnUnused("policies", "policy", "no record and no route uses the policy")
+	f.warnEdge()
+	f.warnSites()
+	f.warnOrder()
+	f.warnTargets()
+	f.warnAdmin()
+	if f.config.DNS == nil && f.config.Edge == nil {
+		f.warnf(f.root.at, nil, "neither dns nor edge is configured: nothing is served but the admin API")
+	}
+	if f.config.DNS != nil && len(f.zones) == 0 {
+		f.warnAt([]string{"dns"}, "DNS is served, but there is no zone to answer for")
+	}
+	if f.config.DNS == nil && len(f.zones) > 0 {
+		f.warnAt([]string{"zones"}, "there are zones, but no section dns to serve them")
+	}
+	if f.config.Edge != nil && len(f.routes) == 0 {
+		f.warnAt([]string{"edge"}, "the edge is served, but there is no route")
+	}
+	if f.config.Edge != nil && len(f.config.Edge.HTTPS) == 0 && len(f.config.Edge.Certificates) > 0 {
+		f.warnAt([]string{"edge", "certificates"}, "there is no https address to present them at")
+	}
+	if f.config.Edge == nil && len(f.routes) > 0 {
+		f.warnAt([]string{"routes"}, "there are routes, but no section edge to serve them")
+	}
+	if f.config.Edge != nil && f.config.Site == "" && len(f.sites.list) > 1 {
+		f.warnAt([]string{"edge"}, "\"site\" is missing: the edge does not know which site is near, and locates clients by their address")
+	}
+}
+
+// warnThere warns of what stands at a path of the file.
+func (f *file) warnThere(path []string, format string, args ...any) {
+	v, at := f.locate(path)
+	f.warnf(v.at, at, format, args...)
+}
+
+// warnAt warns at a path of the file, at its key.
+func (f *file) warnAt(path []string, msg string) {
+	parent, _ := f.locate(path[:len(path)-1])
+	key := path[len(path)-1]
+	if p, ok := f.find(parent.Node, key); ok {
+		f.warnf(p.Key.Pos, parent.child(p).path, "%s", msg)
+	}
+}
+
+// warnUnused warns of what is declared in a section and not referred to.
+func (f *file) warnUnused(section, what, msg string) {
+	n := f.root.Get(section)
+	if n == nil {
+		return
+	}
+	for _, p := range n.Pairs {
+		name := p.Key.Value
+		if what == "policy" {
+			name = "policy " + name
+			if p.Key.Value == policy.DefaultPolicy {
+				continue // what names no policy uses it
+			}
+		}
+		if !f.uses[name] {
+			f.warnAt([]string{section, p.Key.Value}, msg)
+		}
+	}
+}
+
+// warnEdge warns of names that are answered with the edge and that no route takes.
+func (f *file) warnEdge() {
+	if f.config.Edge == nil || len(f.viaEdge) == 0 {
+		return
+	}
+	hosts := map[string]bool{}
+	for _, r := range f.routes {
+		hosts[strings.ToLower(strings.TrimSuffix(r.Host, "."))] = true
+	}
+	for _, z := range f.zones {
+		for _, r := range z.Records {
+			if r.Steer == nil || r.Steer.Service != edgeService {
+				continue
+			}
+			if host := hostOf(r.Owner, z.Name); !routed(hosts, host) {
+				f.warnAt([]string{"zones", z.Name, "records", r.Owner, "via"}, "clients are sent to the edge, but no route has the host "+host)
+			}
+		}
+	}
+}
+
+// hostOf returns a name of a zone, whole, in lower case and without the final dot. A name that ends in the zone's is whole already.
+func hostOf(owner, zone string) string {
+	zone = strings.TrimSuffix(zone, ".")
+	host := strings.TrimSuffix(owner, ".")
+	switch {
+	case owner == "@":
+		host = zone
+	case host == owner && !endsIn(host, zone):
+		host += "." + zone
+	}
+	return strings.ToLower(host)
+}
+
+// endsIn reports whether a name is a zone's name or ends in it.
+func endsIn(name, zone string) bool {
+	border := len(name) - len(zone) - 1
+	return border >= -1 && strings.EqualFold(name[border+1:], zone) && (border == -1 || name[border] == '.')
+}
+
+// routed reports whether one of the hosts of routes covers a host: itself, a wildcard above it, or "" for every host.
+func routed(hosts map[string]bool, host string) bool {
+	if hosts[""] || hosts[host] {
+		return true
+	}
+	for rest, ok := host, true; ok; {
+		if _, rest, ok = strings.Cut(rest, "."); ok && hosts["*."+rest] {
+			return true
+		}
+	}
+	return false
+}
+
+// warnSites warns of sites that "nearest" can never choose.
+func (f *file) warnSites() {
+	uses := false
+	for _, p := range f.spec.Policies {
+		for _, s := range p.Stages {
+			if g, ok := s.(policy.Geo); ok {
+				uses = uses || g.Default.Nearest
+				for _, r := range g.Rules {
+					uses = uses || r.To.Nearest
+				}
+			}
+		}
+	}
+	if !uses {
+		return
+	}
+	for _, s := range f.spec.Sites {
+		if s.At == nil {
+			f.warnAt([]string{"sites", s.Name}, "the site has no coordinates (at), so geo: nearest never prefers it")
+		}
+	}
+}
+
+// warnOrder warns of weights that come too late to matter.
+func (f *file) warnOrder() {
+	for _, p := range f.spec.Policies {
+		if pos, n := lateWeights(p.Stages); n > 0 {
+			f.warnThere([]string{"policies", p.Name, strconv.Itoa(pos)}, "take: %d comes before weighted, so weights only order what was taken and have no say in what is; write take behind weighted", n)
+		}
+	}
+}
+
+// lateWeights returns the position of the first weighted stage, and the least that stages before it take, 0 if there is none.
+func lateWeights(stages []policy.StageSpec) (pos, n int) {
+	for pos, s := range stages {
+		switch s := s.(type) {
+		case policy.Take:
+			if n == 0 || s.N < n {
+				n = s.N
+			}
+		case policy.Weighted:
+			return pos, n
+		}
+	}
+	return 0, 0
+}
+
+// warnAdmin warns of an admin API that others can reach.
+func (f *file) warnAdmin() {
+	if a, ok := splitListen(f.config.Admin.Listen); ok && !a.Addr().Unmap().IsLoopback() {
+		f.warnThere([]string{"admin", "listen"}, "whoever reaches %s can drain sites: the admin API has no accounts; listen on 127.0.0.1, or let nobody else reach it", f.config.Admin.Listen)
+	}
+}
+
+// warnTargets warns of aliases, mail exchangers and servers that are names in our zones which do not exist.
+func (f *file) warnTargets() {
+	zones := f.config.Compiled.Zones()
+	for _, z := range f.zones {
+		for _, r := range z.Records {
+			for _, s := range r.Static {
+				for i, text := range s.Values {
+					name, ok := targetOf(s.Type, text, z.Name)
+					if !ok || zones.Lookup(name, wire.TypeA).Kind != zone.NXDomain {
+						continue
+					}
+					path := []string{"zones", z.Name, "records", r.Owner, s.Type}
+					if v, _ := f.locate(path); v.Kind == yaml.Sequence {
+						path = append(path, strconv.Itoa(i))
+					}
+					f.warnThere(path, "%s does not exist in its zone, which is served from here; add it, or end a name that lies elsewhere with a dot", strings.TrimSuffix(name.String(), "."))
+				}
+			}
+		}
+	}
+}
+
+// targetOf returns the name that a value points to, if its type has one.
+func targetOf(rrtype, text, zone string) (wire.Name, bool) {
+	pos := map[string]int{"CNAME": 0, "MX": 1, "SRV": 3}
+	fields := strings.Fields(text)
+	if n, ok := pos[rrtype]; !ok || len(fields) != n+1 || fields[n] == "." { // "." means that there is none (RFC 2782, 7505)
+		return nil, false
+	}
+	name, err := wire.ParseName(hostOf(fields[len(fields)-1], zone))
+	return name, err == nil
+}

@@ -1,0 +1,163 @@
+package configs
+
+import (
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/meridian-gslb/meridian/configs/yaml"
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
+)
+
+// steeredTTL is the TTL of a steered name that has none of its own, in seconds: as long as a client may hold on to an address that
+// just failed.
+const steeredTTL = 30
+
+// typeForm is how a record type is written.
+var typeForm = regexp.MustCompile(`^[A-Z][A-Z0-9-]*$`)
+
+// decodeZones reads "zones".
+func (f *file) decodeZones(v value) {
+	for _, p := range f.entries(v) {
+		v := v.child(p)
+		z := zone.Spec{Name: p.Key.Value}
+		f.object(v, inZone, func(key string, v value) {
+			switch key {
+			case "ns":
+				z.NS = f.texts(v)
+			case "soa":
+				f.soa(v, &z.SOA)
+			case "ttl":
+				z.TTL = f.seconds(v)
+			case "records":
+				for _, p := range f.entries(v) {
+					z.Records = append(z.Records, f.record(p.Key.Value, v.child(p)))
+				}
+			}
+		})
+		if v.Kind == yaml.Mapping || v.Kind == yaml.Null {
+			f.requireBeside(v, "ns", "the names of the servers of the zone, e.g. [ns1."+p.Key.Value+"]")
+		}
+		f.zones = append(f.zones, z)
+	}
+}
+
+// texts reads one text or a list of them.
+func (f *file) texts(v value) []string {
+	var list []string
+	for _, e := range v.elements() {
+		if s, ok := f.text(e); ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// soa reads the timers and names of a zone's SOA record.
+func (f *file) soa(v value, s *zone.SOASpec) {
+	f.object(v, inSOA, func(key string, v value) {
+		switch key {
+		case "mname":
+			s.MName, _ = f.text(v)
+		case "rname":
+			s.RName, _ = f.text(v)
+		case "serial":
+			n, _ := f.integer(v, 1, math.MaxUint32)
+			s.Serial = uint32(n)
+		case "refresh":
+			s.Refresh = f.seconds(v)
+		case "retry":
+			s.Retry = f.seconds(v)
+		case "expire":
+			s.Expire = f.seconds(v)
+		case "minimum":
+			s.Minimum = f.seconds(v)
+		}
+	})
+}
+
+// record reads everything at one name.
+func (f *file) record(owner string, v value) zone.RecordSpec {
+	r := zone.RecordSpec{Owner: owner}
+	var steer zone.SteerSpec
+	var via *value
+	f.object(f.withoutTypes(v, &r), inRecord, func(key string, v value) {
+		switch key {
+		case "ttl":
+			r.TTL = f.seconds(v)
+		case "service":
+			steer.Service, _ = f.text(v)
+			f.reference(v, "service", steer.Service, f.services)
+			f.uses[steer.Service] = true
+		case "policy":
+			steer.Policy = f.policy(v)
+		case "via":
+			f.oneOf(v, edgeService)
+			via = &v
+		default:
+			r.Static = append(r.Static, f.static(key, v))
+		}
+	})
+	switch {
+	case v.Get("service") == nil && v.Get("policy") != nil:
+		f.require(v, "service", "a policy chooses among the endpoints of a service")
+	case v.Get("service") == nil && via != nil:
+		f.require(v, "service", "the edges answer for a service")
+	}
+	if v.Get("service") == nil {
+		return r
+	}
+	if r.TTL == 0 {
+		r.TTL = steeredTTL
+	}
+	if via != nil {
+		steer.Service = edgeService
+		f.viaEdge = append(f.viaEdge, *via)
+	}
+	r.Steer = &steer
+	return r
+}
+
+// withoutTypes reads the sets of types that are rarely seen and returns v without them.
+func (f *file) withoutTypes(v value, r *zone.RecordSpec) value {
+	known := inRecord.keys()
+	rest := *v.Node
+	rest.Pairs = nil
+	for _, p := range v.Pairs {
+		if t := p.Key.Value; !slices.Contains(known, t) && typeForm.MatchString(t) && isType(t) {
+			r.Static = append(r.Static, f.static(t, v.child(p)))
+		} else {
+			rest.Pairs = append(rest.Pairs, p)
+		}
+	}
+	v.Node = &rest
+	return v
+}
+
+// isType reports whether a word names a type of DNS records.
+func isType(s string) bool {
+	_, ok := dns.StringToType[s]
+	return ok || strings.HasPrefix(s, "TYPE") && integerForm.MatchString(s[len("TYPE"):])
+}
+
+// static reads the values of one type.
+func (f *file) static(rrtype string, v value) zone.StaticSpec {
+	s := zone.StaticSpec{Type: rrtype}
+	for _, e := range v.elements() {
+		if f.scalar(e, "a value, or a list of them,") {
+			s.Values = append(s.Values, e.Value)
+		}
+	}
+	return s
+}
+
+// policy reads the name of a policy.
+func (f *file) policy(v value) string {
+	s, _ := f.text(v)
+	f.reference(v, "policy", s, f.policies)
+	f.uses["policy "+s] = true
+	return s
+}

@@ -1,0 +1,85 @@
+package dnsserver
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/registry"
+)
+
+// hot are the queries whose cost counts most.
+var hot = []struct {
+	name  string
+	qname string
+	edits []func(*dns.Msg)
+}{
+	{"Steered", "www.gslb.example", nil},
+	{"SteeredOPT", "www.gslb.example", []func(*dns.Msg){edns}},
+	{"SteeredSubnet", "www.gslb.example", []func(*dns.Msg){subnet("198.51.100.0/24")}},
+	{"SteeredAlias", "alias2.gslb.example", []func(*dns.Msg){edns}},
+	{"Static", "mail.gslb.example", []func(*dns.Msg){edns}},
+	{"NXDOMAIN", "nx.gslb.example", []func(*dns.Msg){edns}},
+	{"Referral", "www.sub.gslb.example", []func(*dns.Msg){edns}},
+	{"Refused", "www.elsewhere.test", []func(*dns.Msg){edns}},
+}
+
+func TestAnswerDoesNotAllocate(t *testing.T) {
+	s := testSnapshot(t, nil)
+	for _, tt := range hot {
+		a := testAnswerer(s, UDP)
+		msg := pack(t, query(tt.qname, dns.TypeA, tt.edits...))
+		buf := make([]byte, 0, 2048)
+		if n := testing.AllocsPerRun(200, func() { a.Answer(buf, msg, resolver, 1232) }); n != 0 {
+			t.Errorf("%s: %v allocations", tt.name, n)
+		}
+	}
+}
+
+func BenchmarkAnswer(b *testing.B) {
+	s := testSnapshot(b, nil)
+	for _, tt := range hot {
+		b.Run(tt.name, func(b *testing.B) {
+			a := testAnswerer(s, UDP)
+			msg := pack(b, query(tt.qname, dns.TypeA, tt.edits...))
+			buf := make([]byte, 0, 2048)
+			b.ReportAllocs()
+			for b.Loop() {
+				a.Answer(buf, msg, resolver, 1232)
+			}
+		})
+	}
+}
+
+// BenchmarkAnswerManyNames draws names of 100,000 steered records.
+func BenchmarkAnswerManyNames(b *testing.B) {
+	plan, problems := policy.Compile(testPolicySpec())
+	if len(problems) > 0 {
+		b.Fatal(problems)
+	}
+	spec := zone.Spec{Name: "gslb.example", NS: []string{"ns.elsewhere.test."}}
+	for i := range 100_000 {
+		spec.Records = append(spec.Records, zone.RecordSpec{Owner: fmt.Sprintf("name-%d", i), Steer: &zone.SteerSpec{Service: "web", Policy: "near"}})
+	}
+	zones, problems := zone.Compile([]zone.Spec{spec}, plan)
+	if len(problems) > 0 {
+		b.Fatal(problems)
+	}
+	a := testAnswerer(&registry.Snapshot{World: registry.World{Plan: plan, Zones: zones}, Health: policy.NewHealth(plan.NumEndpoints())}, UDP)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	msgs := make([][]byte, 1<<14)
+	for i := range msgs {
+		msgs[i] = pack(b, query(fmt.Sprintf("name-%d.gslb.example", rnd.IntN(100_000)), dns.TypeA, edns))
+	}
+	buf := make([]byte, 0, 2048)
+	from := netip.MustParseAddrPort("192.0.2.1:1000")
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		a.Answer(buf, msgs[i%len(msgs)], from, 1232)
+	}
+}

@@ -1,0 +1,95 @@
+package dnsserver
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A Config is what a Server is made of. The zero value of a field means its default. A change takes effect when the process starts
+// anew: a reload does not move sockets.
+type Config struct {
+	// Listen are the addresses to serve, UDP and TCP alike, in the forms of ParseListen. Default: none, which Listen refuses.
+	Listen []string
+
+	// UDPSize is the most bytes of a UDP response, whatever the client would take, and the size we announce: 512 to 4096. Default
+	// 1232, which passes every path unfragmented (RFC 9715 3.1, appendix A).
+	UDPSize uint16
+
+	// Workers is the number of UDP sockets for each address, each with a thread's worth of work: 1 to 256. Default: 2, or 1 on a
+	// machine of one processor. Fewer workers with larger batches need less time per query than more workers.
+	Workers int
+
+	TCP TCPConfig
+}
+
+// A TCPConfig limits what connections may take (RFC 7766 6.2.2, 10).
+type TCPConfig struct {
+	// Connections is the most connections at one time. When it is reached, a new one takes the place of the one that has been idle
+	// for longest. Default 1024.
+	Connections int
+
+	// PerClient is the most connections of one client, an IPv4 address or an IPv6 /64. Default 64.
+	PerClient int
+
+	// Idle is how long a connection may stay without a query. Default 10 s.
+	Idle time.Duration
+
+	// IO is how long a client may take to send a message it has begun, or to receive what is sent to it. Default 5 s.
+	IO time.Duration
+}
+
+// DefaultUDPSize is the default of Config.UDPSize.
+const DefaultUDPSize = 1232
+
+// The range of Config.UDPSize.
+const (
+	MinUDPSize = 512
+	MaxUDPSize = 4096
+)
+
+// maxWorkers is the most Config.Workers.
+const maxWorkers = 256
+
+// withDefaults returns c with every field set and within its range.
+func (c Config) withDefaults() Config {
+	if c.UDPSize == 0 {
+		c.UDPSize = DefaultUDPSize
+	}
+	c.UDPSize = min(max(c.UDPSize, MinUDPSize), MaxUDPSize)
+	if c.Workers <= 0 {
+		c.Workers = min(2, runtime.GOMAXPROCS(0))
+	}
+	c.Workers = min(c.Workers, maxWorkers)
+	orDefault(&c.TCP.Connections, 1024)
+	orDefault(&c.TCP.PerClient, 64)
+	orDefault(&c.TCP.Idle, 10*time.Second)
+	orDefault(&c.TCP.IO, 5*time.Second)
+	return c
+}
+
+func orDefault[T int | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// ParseListen returns the addresses that a listen address stands for: "192.0.2.1:53" and "[2001:db8::1]:53" themselves, ":53" all
+// of the machine, as 0.0.0.0 and ::. Port 0 means any free port, the same for all and for UDP and TCP. Names are refused: what
+// they mean may change, and whether this machine serves should not depend on another's answer.
+func ParseListen(s string) ([]netip.AddrPort, error) {
+	if strings.HasPrefix(s, ":") {
+		v4, err := netip.ParseAddrPort("0.0.0.0" + s)
+		if err != nil {
+			return nil, fmt.Errorf("dnsserver: listen address %q: want a port after the colon", s)
+		}
+		return []netip.AddrPort{v4, netip.AddrPortFrom(netip.IPv6Unspecified(), v4.Port())}, nil
+	}
+	a, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return nil, fmt.Errorf("dnsserver: listen address %q: want IP:port, [IPv6]:port or :port", s)
+	}
+	return []netip.AddrPort{netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}, nil
+}

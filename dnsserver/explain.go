@@ -1,0 +1,192 @@
+package dnsserver
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/registry"
+)
+
+// An Explanation is one answer and how it came about. Its JSON form is what people and programs are shown.
+type Explanation struct {
+	Name    string        `json:"name"` // as asked, lower case, with the final dot
+	Type    string        `json:"type"`
+	Client  string        `json:"client,omitempty"`  // as asked; empty = unknown
+	Zone    string        `json:"zone,omitempty"`    // that holds the last name of the chain; empty = none of ours
+	Record  string        `json:"record,omitempty"`  // the owner in the zone that decided: the name itself, a wildcard, a delegation
+	Chain   []string      `json:"chain,omitempty"`   // the aliases followed, first to last, then where they lead
+	Kind    string        `json:"kind"`              // what the lookup found, e.g. "steered", "no such name"
+	RCode   string        `json:"rcode"`             // e.g. "NOERROR"
+	Service string        `json:"service,omitempty"` // if steered
+	Policy  string        `json:"policy,omitempty"`  // if steered
+	Trace   *policy.Trace `json:"trace,omitempty"`   // if steered: every stage
+	Answers []string      `json:"answers"`           // the answer section in presentation form
+	TTL     uint32        `json:"ttl"`               // seconds an answer may be kept, negative ones included; 0 = not at all
+	Scope   uint8         `json:"scope"`             // client subnet prefix length that the answer holds for; 0 = everybody
+	Notes   []string      `json:"notes,omitempty"`   // what a person might wonder about
+}
+
+// Explain answers a question as an Answerer would over TCP, by the same code, and says why. A client with a length below the full
+// one is a client subnet, a full address that of the resolver or of a client that it speaks for; the zero Prefix is a client that
+// nothing is known of. The name is valid, absolute and lower case. Explain draws no dice: where an answer is drawn, the same is
+// shown each time, and the trace has the odds.
+func Explain(s *registry.Snapshot, name wire.Name, rrtype uint16, clientPrefix netip.Prefix) Explanation {
+	a := NewAnswerer(AnswererOptions{
+		Snapshot:  func() *registry.Snapshot { return s },
+		Dice:      func() uint64 { return 0 },
+		Transport: TCP,
+	})
+	query, from := ask(name, rrtype, clientPrefix)
+	var m dns.Msg
+	err := m.Unpack(a.Answer(nil, query, netip.AddrPortFrom(from, 53), 1<<16-1))
+
+	x := Explanation{
+		Name: name.String(), Type: dns.Type(rrtype).String(), Kind: a.path.match.Kind.String(), Scope: a.scope,
+		RCode: dns.RcodeToString[m.Rcode], Answers: []string{},
+	}
+	if err != nil { // RDATA that is not what its type says; zones are checked for that
+		x.note("the answer cannot be read: %v", err)
+	}
+	if clientPrefix.IsValid() {
+		x.Client = clientPrefix.String()
+	}
+	if why := a.refuse(wire.Good); why != wire.NoError {
+		x.noteRefused(rrtype)
+	} else {
+		x.found(&a.path)
+	}
+	for _, rr := range m.Answer {
+		x.Answers = append(x.Answers, strings.ReplaceAll(rr.String(), "\t", " "))
+	}
+	x.TTL = lowestTTL(&m)
+	if steer := a.path.match.Steer; steer != nil {
+		x.Service, x.Policy = s.Plan.ServiceName(steer.Service), s.Plan.PolicyName(steer.Policy)
+		if a.steered {
+			trace := s.Plan.Explain(a.asked, s.Health)
+			x.Trace = &trace
+			x.noteSteered(a, clientPrefix)
+		} else {
+			x.note("service %s has no address of this family", x.Service)
+		}
+	}
+	return x
+}
+
+// ask returns the query that a client is explained by, and the address it comes from. A subnet that Answer would ignore is taken for
+// the resolver's address, for it is the client that the question is about.
+func ask(name wire.Name, rrtype uint16, clientPrefix netip.Prefix) (msg []byte, from netip.Addr) {
+	msg = []byte{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1}
+	msg = append(msg, name...)
+	msg = append(msg, byte(rrtype>>8), byte(rrtype), 0, byte(wire.ClassIN), 0, 0, byte(wire.TypeOPT), 255, 255, 0, 0, 0, 0)
+	if !clientPrefix.IsValid() {
+		return append(msg, 0, 0), netip.IPv4Unspecified()
+	}
+	p := clientPrefix.Masked()
+	if !routable(p) {
+		return append(msg, 0, 0), clientPrefix.Addr()
+	}
+	family := byte(2)
+	if p.Addr().Is4() {
+		family = 1
+	}
+	addr := p.Addr().AsSlice()[:(p.Bits()+7)/8]
+	msg = append(msg, 0, byte(8+len(addr)), 0, 8, 0, byte(4+len(addr)), 0, family, byte(p.Bits()), 0)
+	return append(msg, addr...), p.Addr()
+}
+
+// noteRefused says why a type is not looked up at all.
+func (x *Explanation) noteRefused(rrtype uint16) {
+	if rrtype == wire.TypeAXFR || rrtype == wire.TypeIXFR {
+		x.note("zone transfers are not served")
+		return
+	}
+	x.note("%s is no type of data", x.Type)
+}
+
+// found says what the lookup found.
+func (x *Explanation) found(p *path) {
+	for i := range p.aliases[:p.n] {
+		x.Chain = append(x.Chain, p.aliases[i].owner.String())
+	}
+	if p.n > 0 {
+		x.Chain = append(x.Chain, p.name.String())
+	}
+	m := &p.match
+	if m.Zone != nil {
+		x.Zone = m.Zone.Name()
+	}
+	switch m.Kind {
+	case zone.NotAuth:
+		if p.n > 0 {
+			x.note("%s is in none of our zones; resolvers go on there", p.name)
+		} else {
+			x.note("%s is in none of our zones", x.Name)
+		}
+	case zone.NXDomain:
+		x.note("the closest name that exists is %s", m.Owner)
+	case zone.Referral:
+		x.Record = m.Cut.String()
+		x.note("%s is delegated to other servers", m.Cut)
+	default:
+		x.Record = m.Owner.String()
+		if m.Wildcard {
+			x.note("%s does not exist, so the wildcard %s answers", p.name, m.Owner)
+		}
+		if m.Kind == zone.Alias {
+			x.note("the chain of aliases is cut after %d", maxAliases)
+		}
+	}
+}
+
+// noteSteered adds what the trace alone does not say.
+func (x *Explanation) noteSteered(a *Answerer, clientPrefix netip.Prefix) {
+	if a.decided.Reason == policy.ReasonFailOpen {
+		x.note("nothing usable is left, so every endpoint counts as up")
+	}
+	if steer := a.path.match.Steer; a.decided.TTL != 0 && a.decided.TTL < steer.TTL {
+		x.note("the TTL is %d s instead of %d s: the health of an endpoint could change by then", a.decided.TTL, steer.TTL)
+	}
+	switch {
+	case !clientPrefix.IsValid():
+		x.note("no client given: its place is unknown")
+	case !a.client.subnet:
+		x.note("%s is no network that a client subnet may speak for: it is taken for the resolver's address, and the scope is 0", clientPrefix)
+	}
+}
+
+func (x *Explanation) note(format string, args ...any) {
+	x.Notes = append(x.Notes, fmt.Sprintf(format, args...))
+}
+
+// lowestTTL returns how long a response may be kept: the least TTL of the answer section, and of the SOA of a negative answer.
+func lowestTTL(m *dns.Msg) uint32 {
+	low := ^uint32(0)
+	for _, rr := range m.Answer {
+		low = min(low, rr.Header().Ttl)
+	}
+	for _, rr := range m.Ns {
+		low = min(low, rr.Header().Ttl)
+	}
+	if low == ^uint32(0) {
+		return 0
+	}
+	return low
+}
+
+// ParseType returns the type of a mnemonic ("AAAA", any case) or of the generic form "TYPE65280" (RFC 3597 5).
+func ParseType(s string) (uint16, error) {
+	if t, ok := dns.StringToType[strings.ToUpper(s)]; ok && t != dns.TypeNone {
+		return t, nil
+	}
+	var t uint16
+	if n, err := fmt.Sscanf(strings.ToUpper(s), "TYPE%d", &t); n == 1 && err == nil && fmt.Sprintf("TYPE%d", t) == strings.ToUpper(s) {
+		return t, nil
+	}
+	return 0, fmt.Errorf("dnsserver: %q is no record type: want A, AAAA, CNAME, MX, NS, SOA, SRV, TXT, … or TYPE and a number", s)
+}

@@ -1,0 +1,159 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// MaxName is the most bytes a name has in wire form, MaxLabel the most bytes of one label (RFC 1035 2.3.4).
+const (
+	MaxName  = 255
+	MaxLabel = 63
+)
+
+// A Name is a domain name in uncompressed wire form (length-prefixed labels, final zero), lower case, at most 255 bytes
+// (RFC 1035 3.1, compared as in RFC 4343). A nil Name is no name. Names never change; a part of one may share its memory.
+type Name []byte
+
+// Errors of ParseName.
+var (
+	errEmptyName   = errors.New("wire: empty name")
+	errEmptyLabel  = errors.New("wire: name has an empty label")
+	errLongName    = fmt.Errorf("wire: name is longer than %d bytes", MaxName)
+	errLongLabel   = fmt.Errorf("wire: label is longer than %d bytes", MaxLabel)
+	errBadEscape   = errors.New("wire: name has a bad escape, want \\. or \\DDD up to \\255")
+	errUnprintable = errors.New("wire: name has a character outside printable ASCII, write it as \\DDD")
+)
+
+// ParseName returns the name that s presents (RFC 1035 5.1): labels divided by dots, a final dot or not, `\.` for a character that
+// would mean something else and `\DDD` for a byte in decimal. "." is the root. Upper case ASCII becomes lower case.
+func ParseName(s string) (Name, error) {
+	switch s {
+	case "":
+		return nil, errEmptyName
+	case ".":
+		return Name{0}, nil
+	}
+	n := make(Name, 1, len(s)+2)
+	label := 0 // position of the length byte of the label being read
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '.' {
+			if len(n)-label == 1 {
+				return nil, errEmptyLabel
+			}
+			label = len(n)
+			n = append(n, 0)
+			continue
+		}
+		if c <= ' ' || c > '~' {
+			return nil, errUnprintable
+		}
+		if c == '\\' {
+			var size int
+			if c, size = unescape(s[i+1:]); size == 0 {
+				return nil, errBadEscape
+			}
+			i += size
+		}
+		n = append(n, lower(c))
+		if n[label]++; n[label] > MaxLabel {
+			return nil, errLongLabel
+		}
+	}
+	if n[label] != 0 { // no final dot
+		n = append(n, 0)
+	}
+	if len(n) > MaxName {
+		return nil, errLongName
+	}
+	return n, nil
+}
+
+// unescape returns the byte that the text after a backslash stands for, and how long that text is; 0 if it is malformed.
+func unescape(s string) (c byte, size int) {
+	if s == "" {
+		return 0, 0
+	}
+	if !isDigit(s[0]) {
+		if s[0] < ' ' || s[0] > '~' {
+			return 0, 0
+		}
+		return s[0], 1
+	}
+	if len(s) < 3 || !isDigit(s[1]) || !isDigit(s[2]) {
+		return 0, 0
+	}
+	v := int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+	if v > 255 {
+		return 0, 0
+	}
+	return byte(v), 3
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// lower returns c with ASCII upper case made lower; other bytes have no case (RFC 4343 3).
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// String returns n in presentation form with the final dot, escaped so that ParseName returns n again. A nil Name is "".
+func (n Name) String() string {
+	if len(n) == 0 {
+		return ""
+	}
+	if n[0] == 0 {
+		return "."
+	}
+	out := make([]byte, 0, len(n)+4)
+	for i := 0; i < len(n) && n[i] != 0; i += int(n[i]) + 1 {
+		for _, c := range n[i+1 : i+1+int(n[i])] {
+			switch {
+			case c == '.' || c == '\\' || c == '"' || c == '(' || c == ')' || c == ';' || c == '@' || c == '$':
+				out = append(out, '\\', c)
+			case c <= ' ' || c > '~':
+				out = append(out, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
+			default:
+				out = append(out, c)
+			}
+		}
+		out = append(out, '.')
+	}
+	return string(out)
+}
+
+// Parent returns n without its first label, sharing its memory. The root and a nil Name have the parent nil.
+func (n Name) Parent() Name {
+	if len(n) == 0 || n[0] == 0 {
+		return nil
+	}
+	return n[int(n[0])+1:]
+}
+
+// IsSubdomainOf reports whether n is apex or below it.
+func (n Name) IsSubdomainOf(apex Name) bool {
+	if len(apex) == 0 {
+		return false
+	}
+	for len(n) > len(apex) {
+		n = n.Parent()
+	}
+	return bytes.Equal(n, apex)
+}
+
+// Labels returns the number of labels, the root's empty one not counted.
+func (n Name) Labels() int {
+	count := 0
+	for ; len(n) > 0 && n[0] != 0; n = n.Parent() {
+		count++
+	}
+	return count
+}
+
+// IsWildcard reports whether the first label is "*" (RFC 4592 2.1.1).
+func (n Name) IsWildcard() bool { return len(n) > 2 && n[0] == 1 && n[1] == '*' }

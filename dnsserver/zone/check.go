@@ -1,0 +1,129 @@
+package zone
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+)
+
+// check finds what is wrong between the names of the draft and all names of the Set.
+func (d *draft) check(s *Set) {
+	for i := range d.owners {
+		o := &d.owners[i]
+		d.checkReach(s, o)
+		for j := range o.sets {
+			if set := &o.sets[j]; targetField(set.Type) >= 0 {
+				d.checkTargets(s, o, j, set)
+			}
+		}
+	}
+}
+
+// checkReach refuses steering at names that are never answered from this zone.
+func (d *draft) checkReach(s *Set, o *owner) {
+	if o.steer == nil || o.find(wire.TypeNS) >= 0 && !bytes.Equal(o.name, d.apex) {
+		return
+	}
+	m := s.Lookup(o.name, wire.TypeA)
+	switch {
+	case !bytes.Equal(m.Zone.apex, d.apex):
+		d.problem(at(o.spec), "%q belongs to zone %s, so it would never be answered from here; write it there", o.spec.Owner, m.Zone.name)
+	case m.Kind == Referral:
+		d.problem(at(o.spec), "%q is below the delegation of %s, so it would never be answered", o.spec.Owner, show(m.Cut))
+	}
+}
+
+// checkTargets checks the names that a set points to.
+func (d *draft) checkTargets(s *Set, o *owner, pos int, set *wire.RRset) {
+	for i, rdata := range set.RData {
+		name := target(set.Type, rdata)
+		path := []string{"ns", strconv.Itoa(i)}
+		if from := o.from[pos]; from >= 0 {
+			static := o.spec.Static[from]
+			if path = at(o.spec, static.Type); len(set.RData) > 1 {
+				path = append(path, strconv.Itoa(i))
+			}
+			if d.lacksDot(s, set.Type, static.Values[i], name, path) {
+				continue
+			}
+		}
+		switch set.Type {
+		case wire.TypeCNAME:
+			d.checkChain(s, name, path)
+		case wire.TypeNS:
+			d.checkServer(s, o, name, path)
+		case wire.TypeMX, wire.TypeSRV:
+			if s.Lookup(name, wire.TypeA).Kind == Alias {
+				d.problem(path, "%s is an alias (CNAME); %s needs the name it stands for (RFC 2181 10.3)", show(name), typeName(set.Type))
+			}
+		}
+	}
+}
+
+// lacksDot refuses relative names of several labels that do not exist: their writer meant an absolute one.
+func (d *draft) lacksDot(s *Set, rrtype uint16, text string, name wire.Name, path []string) bool {
+	fields := strings.Fields(text)
+	pos := targetField(rrtype)
+	if len(fields) != pos+1 || !strings.Contains(fields[pos], ".") || isAbsolute(fields[pos]) || d.endsInZone(fields[pos]) ||
+		s.Lookup(name, wire.TypeA).Kind != NXDomain {
+		return false
+	}
+	d.problem(path, `%q has no final dot, so it means %s, which does not exist; write "%s." if that is the name`,
+		fields[pos], show(name), fields[pos])
+	return true
+}
+
+// checkChain follows an alias to its end inside our zones.
+func (d *draft) checkChain(s *Set, first wire.Name, path []string) {
+	var seen []wire.Name
+	for name := first; ; {
+		for _, earlier := range seen {
+			if bytes.Equal(earlier, name) {
+				d.problem(path, "the alias leads into a circle through %s", show(name))
+				return
+			}
+		}
+		if seen = append(seen, name); len(seen) > MaxChain {
+			d.problem(path, "the alias leads through more than %d aliases; point it to the end of the chain", MaxChain)
+			return
+		}
+		m := s.Lookup(name, wire.TypeA)
+		if m.Kind != Alias {
+			return
+		}
+		name = m.Set.RData[0]
+	}
+}
+
+// checkServer checks the target of an NS record: a name with static addresses, if it is ours.
+func (d *draft) checkServer(s *Set, o *owner, name wire.Name, path []string) {
+	m := s.Lookup(name, wire.TypeA)
+	switch m.Kind {
+	case NotAuth, Answer:
+	case Alias:
+		d.problem(path, "%s is an alias (CNAME); a name server needs the name it stands for (RFC 2181 10.3)", show(name))
+	case Steered:
+		d.problem(path, "%s is steered by a service; the addresses of a name server must be static", show(name))
+	case Referral:
+		if !bytes.Equal(m.Cut, o.name) {
+			return // the glue is the other delegation's affair
+		}
+		if n := m.Zone.node(name); n == nil || m.Zone.find(n, wire.TypeA) == nil && m.Zone.find(n, wire.TypeAAAA) == nil {
+			d.problem(path, "%s is inside the delegation, so it needs its address (A or AAAA) here as glue", show(name))
+		}
+	default:
+		if s.Lookup(name, wire.TypeAAAA).Kind != Answer {
+			d.problem(path, "%s is in zone %s, which has no address for it; add an A or AAAA record", show(name), m.Zone.name)
+		}
+	}
+}
+
+// show returns a name in presentation form without the final dot.
+func show(name wire.Name) string {
+	if len(name) <= 1 {
+		return "."
+	}
+	return strings.TrimSuffix(name.String(), ".")
+}

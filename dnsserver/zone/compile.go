@@ -1,0 +1,286 @@
+package zone
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/policy"
+)
+
+// Compile checks the Specs and returns a Set of them, or every problem found and no Set. Paths of problems are {"zones", Name,
+// "ns", position}, {"zones", Name, "soa", key}, {"zones", Name, "records", Owner, type or key} (then the position of the value, if
+// there are several), with names, owners and types as they stand in the Spec.
+//
+// The plan names the services and policies. The Set stays valid for every later Plan whose services and policies stand in the same
+// order. A nil plan leaves those names unchecked and the Set's ids zero: it serves to find the other problems.
+func Compile(specs []Spec, plan *policy.Plan) (*Set, []policy.Problem) {
+	c := &compiler{plan: plan, apexes: make(map[string]string, len(specs))}
+	var drafts []*draft
+	for i := range specs {
+		if d := c.draft(&specs[i]); d != nil {
+			drafts = append(drafts, d)
+		}
+	}
+	set := &Set{index: newTable(len(drafts))}
+	for _, d := range drafts {
+		set.add(d.freeze())
+	}
+	for _, d := range drafts {
+		d.check(set)
+	}
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	return set, nil
+}
+
+// add makes the zone part of a Set under construction.
+func (s *Set) add(z *Zone) {
+	s.index.insert(hashName(z.apex), len(s.zones))
+	s.zones = append(s.zones, z)
+	depth := z.apex.Labels()
+	s.depths[depth>>6] |= 1 << (depth & 63)
+}
+
+// A compiler holds what the zones of one Compile share.
+type compiler struct {
+	plan     *policy.Plan
+	apexes   map[string]string // apex -> Name of its Spec
+	problems []policy.Problem
+	parser   valueParser
+}
+
+// A draft is a zone under construction.
+type draft struct {
+	*compiler
+	spec   *Spec
+	apex   wire.Name
+	origin string // apex in presentation form with the final dot
+	ttl    uint32
+	owners []owner
+	byName map[string]int // name -> position in owners
+}
+
+// An owner is a name that owns data.
+type owner struct {
+	name  wire.Name
+	spec  *RecordSpec // nil: only what the zone itself brings (SOA and NS)
+	sets  []wire.RRset
+	from  []int // for each set its position in spec.Static, or -1 for the zone's own SOA and NS
+	steer *Steer
+}
+
+func (o *owner) find(rrtype uint16) int {
+	return slices.IndexFunc(o.sets, func(s wire.RRset) bool { return s.Type == rrtype })
+}
+
+// problem notes something wrong at a place in the zone.
+func (d *draft) problem(path []string, format string, args ...any) {
+	full := append([]string{"zones", d.spec.Name}, path...)
+	d.problems = append(d.problems, policy.Problem{Path: full, Msg: fmt.Sprintf(format, args...)})
+}
+
+// at is the path of a record, or of a key of it.
+func at(r *RecordSpec, keys ...string) []string { return append([]string{"records", r.Owner}, keys...) }
+
+// draft compiles all of one Spec that does not need other names. It returns nil if even the apex is unusable.
+func (c *compiler) draft(spec *Spec) *draft {
+	d := &draft{compiler: c, spec: spec, ttl: spec.TTL, byName: make(map[string]int, len(spec.Records)+1)}
+	apex, err := parseName(spec.Name)
+	if err == nil && apex.IsWildcard() {
+		err = fmt.Errorf("a zone cannot begin at a wildcard")
+	}
+	if err != nil {
+		d.problem(nil, "%q is not the name of a zone: %v", spec.Name, err)
+		return nil
+	}
+	if other, dup := c.apexes[string(apex)]; dup {
+		d.problem(nil, "zone %q is the same zone", other)
+		return nil
+	}
+	c.apexes[string(apex)] = spec.Name
+	d.apex, d.origin = apex, apex.String()
+	if d.ttl > MaxTTL {
+		d.problem([]string{"ttl"}, "%d s is more than a TTL can be (%d s)", d.ttl, MaxTTL)
+	}
+	if d.ttl == 0 {
+		d.ttl = DefaultTTL
+	}
+	d.authority()
+	for i := range spec.Records {
+		d.record(&spec.Records[i])
+	}
+	return d
+}
+
+// authority makes the apex with its SOA and NS sets.
+func (d *draft) authority() {
+	top := owner{name: d.apex}
+	ns := wire.RRset{Type: wire.TypeNS, TTL: d.ttl}
+	for i, text := range d.spec.NS {
+		target, err := parseName(d.absolute(text, true))
+		if err != nil {
+			d.problem([]string{"ns", strconv.Itoa(i)}, "%q is not a name: %v", text, err)
+			continue
+		}
+		if slices.ContainsFunc(ns.RData, func(b []byte) bool { return bytes.Equal(b, target) }) {
+			d.problem([]string{"ns", strconv.Itoa(i)}, "%q is named twice", text)
+			continue
+		}
+		ns.RData = append(ns.RData, target)
+	}
+	if len(d.spec.NS) == 0 {
+		d.problem([]string{"ns"}, "a zone needs at least one name server")
+	}
+	soa := d.soa(ns.RData)
+	top.sets, top.from = []wire.RRset{ns, soa}, []int{-1, -1}
+	d.byName[string(d.apex)] = 0
+	d.owners = append(d.owners, top)
+}
+
+// record compiles everything at one owner.
+func (d *draft) record(r *RecordSpec) {
+	name, err := parseName(d.absolute(r.Owner, false))
+	if err != nil {
+		d.problem(at(r), "%q is not a name: %v", r.Owner, err)
+		return
+	}
+	if err := checkOwner(name, d.apex); err != nil {
+		d.problem(at(r), "%q %v", r.Owner, err)
+		return
+	}
+	if r.TTL > MaxTTL {
+		d.problem(at(r, "ttl"), "%d s is more than a TTL can be (%d s)", r.TTL, MaxTTL)
+	}
+	o := d.owner(name, r)
+	if o == nil {
+		return
+	}
+	if len(r.Static) == 0 && r.Steer == nil {
+		d.problem(at(r), "%q has neither records nor a service", r.Owner)
+	}
+	ttl := r.TTL
+	if ttl == 0 {
+		ttl = d.ttl
+	}
+	for i := range r.Static {
+		d.static(o, i, ttl)
+	}
+	if r.Steer != nil {
+		d.steer(o, ttl)
+	}
+	d.company(o)
+}
+
+// owner returns a new owner, or the apex, to be filled from r; nil if another record has the name.
+func (d *draft) owner(name wire.Name, r *RecordSpec) *owner {
+	pos, known := d.byName[string(name)]
+	if !known {
+		pos = len(d.owners)
+		d.byName[string(name)] = pos
+		d.owners = append(d.owners, owner{name: name})
+	}
+	o := &d.owners[pos]
+	if o.spec != nil {
+		d.problem(at(r), "record %q is the same name; write everything of a name in one place", o.spec.Owner)
+		return nil
+	}
+	o.spec = r
+	return o
+}
+
+// static compiles the static set at position i of the owner's Spec.
+func (d *draft) static(o *owner, i int, ttl uint32) {
+	r, s := o.spec, &o.spec.Static[i]
+	rrtype, err := staticType(s.Type, bytes.Equal(o.name, d.apex))
+	if err != nil {
+		d.problem(at(r, s.Type), "%v", err)
+		return
+	}
+	if o.find(rrtype) >= 0 {
+		d.problem(at(r, s.Type), "type %s is given twice; write all its values in one list", typeName(rrtype))
+		return
+	}
+	set := wire.RRset{Type: rrtype, TTL: ttl}
+	size, clean := 0, len(d.problems)
+	seen := make(map[string]bool, len(s.Values))
+	for j, text := range s.Values {
+		where := at(r, s.Type)
+		if len(s.Values) > 1 {
+			where = append(where, strconv.Itoa(j))
+		}
+		rdata, err := d.parser.parse(d, rrtype, text)
+		switch {
+		case err != nil:
+			d.problem(where, "%v", err)
+		case seen[string(rdata)]:
+			d.problem(where, "%q is given twice", text)
+		default:
+			seen[string(rdata)] = true
+			set.RData = append(set.RData, rdata)
+			size += len(rdata) + 12
+		}
+	}
+	switch {
+	case len(s.Values) == 0:
+		d.problem(at(r, s.Type), "%s has no value", s.Type)
+	case size > maxSet:
+		d.problem(at(r, s.Type), "the set takes %d bytes; %d is the most that fits a message", size, maxSet)
+	case rrtype == wire.TypeCNAME && len(s.Values) > 1:
+		d.problem(at(r, s.Type), "a name has one CNAME, not %d (RFC 2181 10.1)", len(s.Values))
+	}
+	if len(d.problems) == clean {
+		o.sets, o.from = append(o.sets, set), append(o.from, i)
+	}
+}
+
+// steer compiles the owner's steering.
+func (d *draft) steer(o *owner, ttl uint32) {
+	s := Steer{TTL: ttl, Record: strings.TrimSuffix(o.name.String(), ".")}
+	spec := o.spec.Steer
+	if spec.Service == "" {
+		d.problem(at(o.spec, "service"), "a steered name needs a service")
+	}
+	if d.plan != nil {
+		var ok bool
+		if s.Service, ok = d.plan.ServiceByName(spec.Service); !ok && spec.Service != "" {
+			d.problem(at(o.spec, "service"), "there is no service %q", spec.Service)
+		}
+		name := spec.Policy
+		if name == "" {
+			name = policy.DefaultPolicy
+		}
+		if s.Policy, ok = d.plan.PolicyByName(name); !ok {
+			d.problem(at(o.spec, "policy"), "there is no policy %q", name)
+		}
+	}
+	o.steer = &s
+}
+
+// company checks that what stands at one name may stand together.
+func (d *draft) company(o *owner) {
+	r := o.spec
+	for i, set := range o.sets {
+		if o.from[i] < 0 {
+			continue
+		}
+		key := at(r, r.Static[o.from[i]].Type)
+		switch {
+		case set.Type == wire.TypeCNAME && bytes.Equal(o.name, d.apex):
+			d.problem(key, "the apex cannot be an alias: it owns SOA and NS (RFC 1034 3.6.2); steer it by a service, or use A and AAAA")
+		case set.Type == wire.TypeCNAME && (len(o.sets) > 1 || o.steer != nil):
+			d.problem(key, "an alias (CNAME) stands alone at its name (RFC 1034 3.6.2); remove it or everything else at %q", r.Owner)
+		case set.Type == wire.TypeNS && o.name.IsWildcard():
+			d.problem(key, "a wildcard cannot be a delegation (RFC 4592 4.2)")
+		case set.Type == wire.TypeNS && o.steer != nil:
+			d.problem(key, "%q is delegated to other servers by NS, so service %q would never be answered; remove one of them",
+				r.Owner, r.Steer.Service)
+		case (set.Type == wire.TypeA || set.Type == wire.TypeAAAA) && o.steer != nil:
+			d.problem(key, "service %q answers A and AAAA here; remove it or the static %s", r.Steer.Service, typeName(set.Type))
+		}
+	}
+}

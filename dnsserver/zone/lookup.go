@@ -1,0 +1,155 @@
+package zone
+
+import (
+	"bytes"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+)
+
+// A Set is all zones of one configuration. It never changes, so any number of goroutines may use it. A nil Set has no zones.
+type Set struct {
+	zones  []*Zone
+	index  table     // into zones, by apex
+	depths [2]uint64 // bit n: there is a zone whose apex has n labels
+}
+
+// Zones returns all zones in the order of their Specs. The slice is shared: do not change it.
+func (s *Set) Zones() []*Zone {
+	if s == nil {
+		return nil
+	}
+	return s.zones
+}
+
+// Zone returns the zone with the longest apex that holds the name, or nil.
+func (s *Set) Zone(name wire.Name) *Zone {
+	if s == nil || len(name) == 0 {
+		return nil
+	}
+	for depth := name.Labels(); ; depth-- {
+		if s.depths[depth>>6&1]>>(depth&63)&1 != 0 {
+			hash := hashName(name)
+			for pos, i, ok := s.index.next(hash, 0); ok; pos, i, ok = s.index.next(hash, i) {
+				if z := s.zones[pos]; bytes.Equal(z.apex, name) {
+					return z
+				}
+			}
+		}
+		if depth == 0 {
+			return nil
+		}
+		name = name.Parent()
+	}
+}
+
+// Lookup returns what the Set knows of a name and type. The name is as wire.Parse and wire.ParseName make it: valid, absolute,
+// lower case.
+//
+// A type DS belongs to the parent's side of a cut, so at an apex it is looked up in the zone above if that is ours too
+// (RFC 4035 3.1.4.1). Type ANY finds one set of the name (RFC 8482 4.1), and Steered only where there is no static one. Lookup
+// does not allocate, and its cost grows with the labels of the deepest name of the zone, not with the number of names or zones.
+func (s *Set) Lookup(name wire.Name, rrtype uint16) Match {
+	z := s.Zone(name)
+	if z == nil {
+		return Match{}
+	}
+	if rrtype == wire.TypeDS && len(name) == len(z.apex) && len(name) > 1 {
+		if above := s.Zone(name.Parent()); above != nil {
+			return above.lookupChild(z, rrtype)
+		}
+	}
+	return z.lookup(name, rrtype)
+}
+
+// lookupChild is Lookup for the apex of another zone of ours that lies in this one. If the zone does not delegate it, the name exists
+// all the same: denying it would deny the whole child (RFC 8020 2).
+func (z *Zone) lookupChild(child *Zone, rrtype uint16) Match {
+	m := z.lookup(child.apex, rrtype)
+	if m.Kind == NXDomain || m.Wildcard {
+		return Match{Kind: NoData, Zone: z, Owner: child.apex}
+	}
+	return m
+}
+
+// lookup is Lookup for a name that the zone holds.
+func (z *Zone) lookup(name wire.Name, rrtype uint16) Match {
+	n := z.node(name)
+	if n == nil {
+		return z.beyond(z.encloser(name), rrtype)
+	}
+	if n.cut != 0 {
+		if cut := &z.nodes[n.cut]; cut != n || rrtype != wire.TypeDS {
+			return z.referral(n, cut)
+		}
+	}
+	return z.at(n, rrtype, false)
+}
+
+// beyond answers for a name that does not exist below its closest encloser n: by the wildcard there, if any (RFC 4592 3.3.1).
+func (z *Zone) beyond(n *node, rrtype uint16) Match {
+	switch {
+	case n.cut != 0:
+		return z.referral(n, &z.nodes[n.cut])
+	case n.wild != 0:
+		return z.at(&z.nodes[n.wild], rrtype, true)
+	default:
+		return Match{Kind: NXDomain, Zone: z, Owner: z.nameOf(n)}
+	}
+}
+
+// at answers from the data of a node.
+func (z *Zone) at(n *node, rrtype uint16, wildcard bool) Match {
+	m := Match{Kind: NoData, Wildcard: wildcard, Zone: z, Owner: z.nameOf(n)}
+	sets := z.setsOf(n)
+	for i := range sets {
+		set := &sets[i]
+		switch {
+		case set.Type == rrtype || rrtype == wire.TypeANY:
+			m.Kind, m.Set, m.Extra = Answer, &set.RRset, set.extra
+			return m
+		case set.Type == wire.TypeCNAME:
+			m.Kind, m.Set = Alias, &set.RRset
+			return m
+		}
+	}
+	if n.steered() && (rrtype == wire.TypeA || rrtype == wire.TypeAAAA || rrtype == wire.TypeANY) {
+		m.Kind, m.Steer = Steered, &n.steer
+	}
+	return m
+}
+
+// referral points to the servers of the zone below cut. The node is where the search ended.
+func (z *Zone) referral(n, cut *node) Match {
+	m := Match{Kind: Referral, Zone: z, Owner: z.nameOf(n), Cut: z.nameOf(cut)}
+	sets := z.setsOf(cut)
+	for i := range sets {
+		if set := &sets[i]; set.Type == wire.TypeNS {
+			m.Set, m.Extra = &set.RRset, set.extra
+		}
+	}
+	return m
+}
+
+// node returns the node of a name, or nil.
+func (z *Zone) node(name wire.Name) *node {
+	hash := hashName(name)
+	for pos, i, ok := z.index.next(hash, 0); ok; pos, i, ok = z.index.next(hash, i) {
+		if n := &z.nodes[pos]; z.is(n, name) {
+			return n
+		}
+	}
+	return nil
+}
+
+// encloser returns the node of the closest encloser of a name that has no node (RFC 4592 3.3.1): the apex at the least.
+func (z *Zone) encloser(name wire.Name) *node {
+	for depth := name.Labels() - 1; len(name) > len(z.apex); depth-- {
+		name = name.Parent()
+		if depth <= z.labels {
+			if n := z.node(name); n != nil {
+				return n
+			}
+		}
+	}
+	return &z.nodes[0]
+}

@@ -1,0 +1,240 @@
+package zone
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+)
+
+// staticType returns the type that a Spec names, if a person may write records of it.
+func staticType(text string, apex bool) (uint16, error) {
+	name := strings.ToUpper(text)
+	rrtype, ok := dns.StringToType[name]
+	if number, isNumber := strings.CutPrefix(name, "TYPE"); !ok && isNumber {
+		n, err := strconv.ParseUint(number, 10, 16)
+		rrtype, ok = uint16(n), err == nil
+	}
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("there is no record type %q", text)
+	case rrtype == wire.TypeSOA:
+		return 0, fmt.Errorf("the SOA is written under soa of the zone")
+	case rrtype == wire.TypeNS && apex:
+		return 0, fmt.Errorf("the name servers of the zone are written under ns of the zone")
+	case rrtype == 0 || rrtype == wire.TypeOPT || rrtype >= 128 && rrtype <= 255:
+		return 0, fmt.Errorf("%s is not a type that records have", name)
+	case rrtype == dns.TypeRRSIG || rrtype == dns.TypeNSEC || rrtype == dns.TypeNSEC3 || rrtype == dns.TypeNSEC3PARAM:
+		return 0, fmt.Errorf("%s belongs to signed zones, which this version does not serve", name)
+	case rrtype == wire.TypeDNAME:
+		return 0, fmt.Errorf("DNAME is not supported by this version; use a wildcard with CNAME")
+	case rrtype == wire.TypeDS && apex:
+		return 0, fmt.Errorf("the DS of a zone is written in the zone above (RFC 4035 2.4)")
+	}
+	return rrtype, nil
+}
+
+// typeName returns the mnemonic of a type, or TYPEnnn.
+func typeName(rrtype uint16) string {
+	if name, ok := dns.TypeToString[rrtype]; ok {
+		return name
+	}
+	return "TYPE" + strconv.Itoa(int(rrtype))
+}
+
+// wanted says how values of the usual types look.
+var wanted = map[uint16]string{
+	wire.TypeA:     "an IPv4 address, such as 192.0.2.1",
+	wire.TypeAAAA:  "an IPv6 address, such as 2001:db8::1",
+	wire.TypeNS:    "the name of a server",
+	wire.TypeCNAME: "a name",
+	wire.TypePTR:   "a name",
+	wire.TypeMX:    `a preference and a name, such as "10 mail"`,
+	wire.TypeSRV:   `priority, weight, port and name, such as "0 5 443 node1"`,
+	wire.TypeTXT:   `text, or quoted strings`,
+	wire.TypeCAA:   `flags, tag and value, such as "0 issue letsencrypt.org"`,
+}
+
+// A valueParser turns values in presentation form into RDATA. The zero valueParser is ready; it is not concurrent.
+type valueParser struct {
+	buf []byte
+}
+
+// parse returns the RDATA of a value in uncompressed wire form, the names of the common types in lower case.
+func (p *valueParser) parse(d *draft, rrtype uint16, text string) ([]byte, error) {
+	if len(text) > maxValue {
+		return nil, fmt.Errorf("the value is %d bytes long; %d is the most", len(text), maxValue)
+	}
+	generic := strings.HasPrefix(text, `\#`)
+	if (rrtype == wire.TypeTXT || rrtype == dns.TypeSPF) && !generic && !strings.HasPrefix(text, `"`) {
+		return plainText(text), nil
+	}
+	if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }); i >= 0 {
+		return nil, fmt.Errorf("%q has a control character", text)
+	}
+	if generic {
+		return p.presentation(d, rrtype, text)
+	}
+	switch rrtype {
+	case wire.TypeA, wire.TypeAAAA:
+		return address(rrtype, text)
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR:
+		name, err := parseName(d.absolute(text, false))
+		if err != nil || strings.ContainsAny(text, " \t\"();") {
+			return nil, bad(rrtype, text, err)
+		}
+		return name, nil
+	}
+	if at := targetField(rrtype); at >= 0 {
+		if fields := strings.Fields(text); len(fields) == at+1 {
+			fields[at] = d.absolute(fields[at], false)
+			text = strings.Join(fields, " ")
+		}
+	}
+	rdata, err := p.presentation(d, rrtype, text)
+	if err != nil {
+		return nil, err
+	}
+	if doubled := append(bytes.TrimSuffix(bytes.Clone(d.apex), []byte{0}), d.apex...); len(d.apex) > 1 && bytes.Contains(rdata, doubled) {
+		return nil, fmt.Errorf("%q names the zone twice; a name in it lacks its final dot", text)
+	}
+	return rdata, nil
+}
+
+// presentation parses a value as a line of a zone file would be, which can hold neither directives nor further lines.
+func (p *valueParser) presentation(d *draft, rrtype uint16, text string) ([]byte, error) {
+	zp := dns.NewZoneParser(strings.NewReader(". 0 IN "+typeName(rrtype)+" "+text+"\n"), d.origin, "")
+	rr, ok := zp.Next()
+	if !ok || rr.Header().Rrtype != rrtype {
+		return nil, bad(rrtype, text, zp.Err())
+	}
+	if _, more := zp.Next(); more || zp.Err() != nil {
+		return nil, bad(rrtype, text, zp.Err())
+	}
+	if p.buf == nil {
+		p.buf = make([]byte, 1<<16+16)
+	}
+	const header = 11 // the root as owner, type, class, TTL, length
+	end, err := dns.PackRR(rr, p.buf, 0, nil, false)
+	if err != nil || end < header || end-header > 0xffff {
+		return nil, bad(rrtype, text, err)
+	}
+	rdata := bytes.Clone(p.buf[header:end])
+	if !complete(rrtype, rdata) {
+		return nil, bad(rrtype, text, nil)
+	}
+	if target := target(rrtype, rdata); target != nil {
+		lower(target)
+	}
+	return rdata, nil
+}
+
+// complete says whether RDATA has all the fields of its type. The generic form (RFC 3597 5) may leave out the last ones.
+func complete(rrtype uint16, rdata []byte) bool {
+	switch rrtype {
+	case wire.TypeA:
+		return len(rdata) == 4
+	case wire.TypeAAAA:
+		return len(rdata) == 16
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR:
+		return isName(rdata)
+	case wire.TypeMX:
+		return len(rdata) > 2 && isName(rdata[2:])
+	case wire.TypeSRV:
+		return len(rdata) > 6 && isName(rdata[6:])
+	default:
+		return len(rdata) > 0 || dns.TypeToString[rrtype] == "" // an unknown type may be empty
+	}
+}
+
+// isName says whether b is one name in uncompressed wire form, and nothing else.
+func isName(b []byte) bool {
+	for at := 0; at < len(b) && at < 255; at += 1 + int(b[at]) {
+		if b[at] == 0 {
+			return at == len(b)-1
+		}
+		if b[at] > 63 {
+			return false
+		}
+	}
+	return false
+}
+
+// bad is the error for a value of a wrong form.
+func bad(rrtype uint16, text string, err error) error {
+	switch want := wanted[rrtype]; {
+	case want != "" && err != nil && (rrtype == wire.TypeNS || rrtype == wire.TypeCNAME || rrtype == wire.TypePTR):
+		return fmt.Errorf("%q is not %s: %w", text, want, err)
+	case want != "":
+		return fmt.Errorf("%q is not %s", text, want)
+	default:
+		return fmt.Errorf("%q is not a value of type %s", text, typeName(rrtype))
+	}
+}
+
+// address returns the RDATA of type A (RFC 1035 3.4.1) or AAAA (RFC 3596 2.2).
+func address(rrtype uint16, text string) ([]byte, error) {
+	a, err := netip.ParseAddr(text)
+	switch {
+	case err != nil || a.Zone() != "":
+		return nil, bad(rrtype, text, nil)
+	case rrtype == wire.TypeA && a.Is6():
+		return nil, fmt.Errorf("%q is an IPv6 address; it belongs under AAAA", text)
+	case rrtype == wire.TypeAAAA && a.Is4():
+		return nil, fmt.Errorf("%q is an IPv4 address; it belongs under A", text)
+	}
+	return a.AsSlice(), nil
+}
+
+// plainText returns the RDATA of a TXT record with the text as it is (RFC 1035 3.3.14).
+func plainText(text string) []byte {
+	out := make([]byte, 0, len(text)+1+len(text)/255)
+	for first := true; first || text != ""; first = false {
+		n := min(len(text), 255)
+		out = append(append(out, byte(n)), text[:n]...)
+		text = text[n:]
+	}
+	return out
+}
+
+// targetField returns which field of a value, from 0, is the name that the record points to, or -1.
+func targetField(rrtype uint16) int {
+	switch rrtype {
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR:
+		return 0
+	case wire.TypeMX:
+		return 1
+	case wire.TypeSRV:
+		return 3
+	default:
+		return -1
+	}
+}
+
+// target returns the name that RDATA of a type points to, or nil.
+func target(rrtype uint16, rdata []byte) wire.Name {
+	switch rrtype {
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR:
+		return rdata
+	case wire.TypeMX:
+		return rdata[2:]
+	case wire.TypeSRV:
+		return rdata[6:]
+	default:
+		return nil
+	}
+}
+
+// lower turns a name in wire form to lower case (RFC 4343 3). Length octets are below "A".
+func lower(name []byte) {
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			name[i] = c + 'a' - 'A'
+		}
+	}
+}

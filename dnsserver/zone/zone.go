@@ -1,0 +1,196 @@
+// Package zone holds the names we are authoritative for and looks them up (RFC 1034 4.3.2, 2308, 4592, 8020).
+//
+// It is pure. Compile turns Specs into a Set that never changes; Lookup finds what a Set knows of a name and type, and says
+// everything a server needs to write the answer, the authority and the additional section. What to answer at a steered name is
+// not decided here: a Match carries the service and the policy, and the server asks the Plan.
+package zone
+
+import (
+	"iter"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/policy"
+)
+
+// A Kind says what a Lookup found.
+type Kind uint8
+
+// The kinds. All but NotAuth and Referral are authoritative answers (AA = 1).
+const (
+	NotAuth  Kind = iota // no zone of ours holds the name: REFUSED
+	Answer               // Set is the answer
+	Steered              // ask the Plan about Steer
+	Alias                // Set is the CNAME of the name; its target may be looked up next (at most MaxChain links inside our zones)
+	NoData               // the name exists, or something below it does, without this type: NOERROR with Zone.Negative
+	NXDomain             // the name does not exist: NXDOMAIN with Zone.Negative
+	Referral             // the name is at or below a delegation: Set is its NS set, owned by Cut
+)
+
+var kindNames = [...]string{"not authoritative", "answer", "steered", "alias", "no data", "no such name", "referral"}
+
+// String returns the kind in words, for explanations.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return "unknown"
+}
+
+// A Match is what a Set knows of one name and type. Everything it points to is shared and never changes, except that Owner, Cut
+// and names in Extra may alias the zone's data: copy before changing.
+type Match struct {
+	Kind     Kind
+	Wildcard bool        // Answer, Steered, Alias, NoData: synthesised from the wildcard Owner (RFC 4592); it is sent with the name asked for
+	Zone     *Zone       // nil only for NotAuth
+	Owner    wire.Name   // the name in the zone that decided: the name itself, a wildcard, or (NXDomain, Referral) the closest encloser
+	Set      *wire.RRset // Answer, Alias, Referral
+	Steer    *Steer      // Steered
+	Cut      wire.Name   // Referral: the owner of Set
+	Extra    []Address   // Answer, Referral: addresses of the targets of Set, for the additional section
+}
+
+// A Steer says which decision answers A and AAAA at a name.
+//
+// The ids belong to the Plan the Set was compiled with and to every later Plan with the same services and policies in the same
+// order, while endpoints come and go. So whether the service has an address of the family asked for is not known here: if
+// Plan.HasFamily(Service, family) is false, the answer is the one of NoData.
+type Steer struct {
+	Service policy.ServiceID
+	Policy  policy.PolicyID
+	TTL     uint32 // seconds; the answer's TTL is at most this
+	Record  string // the owner in presentation form without the final dot, for metrics and explanations
+}
+
+// An Address is an A or AAAA set to send along.
+type Address struct {
+	Name     wire.Name
+	Set      *wire.RRset
+	Required bool // glue below the very cut it serves: if it does not fit, the answer is truncated (RFC 9471 3)
+}
+
+// A Zone is one zone of a Set. It never changes.
+type Zone struct {
+	apex  wire.Name
+	index table // into nodes
+	nodes []node
+	sets  []set  // of all nodes, those of one node side by side
+	names []byte // of all nodes
+
+	name     string
+	serial   uint32
+	negative wire.RRset
+	labels   int // of the deepest name
+	records  int // names that own data
+}
+
+// A node is a name that exists in a zone, if only because a name below it does. It fills one cache line, so that most names that
+// are found cost one miss for the table and one for the node, however many there are.
+type node struct {
+	steer     Steer      // TTL 0: none
+	wild      uint32     // node of "*" below this name, or 0
+	cut       uint32     // node of the topmost delegation at or above this name, or 0
+	nameAt    uint32     // where the name begins in Zone.names
+	setsAt    uint32     // where its sets begin in Zone.sets, ordered by type
+	setsCount uint16     // how many
+	nameLen   uint8      // bytes of the name
+	head      [head]byte // the first bytes of the name
+}
+
+// head is how many bytes of a name a node repeats: enough for "www" and its like without the apex.
+const head = 13
+
+// A set is an RRset of a node and the addresses of its targets.
+type set struct {
+	wire.RRset
+	extra []Address
+}
+
+// Name returns the apex in presentation form without the final dot ("." for the root).
+func (z *Zone) Name() string { return z.name }
+
+// Apex returns the apex. It is shared: do not change it.
+func (z *Zone) Apex() wire.Name { return z.apex }
+
+// Serial returns the serial of the SOA.
+func (z *Zone) Serial() uint32 { return z.serial }
+
+// SOA returns the SOA set as it answers a question for it.
+func (z *Zone) SOA() *wire.RRset { return z.find(&z.nodes[0], wire.TypeSOA) }
+
+// NS returns the NS set of the apex.
+func (z *Zone) NS() *wire.RRset { return z.find(&z.nodes[0], wire.TypeNS) }
+
+// Negative returns the SOA set for the authority section of negative answers: its TTL is the lesser of the SOA's own TTL and its
+// MINIMUM field (RFC 2308 3 and 5).
+func (z *Zone) Negative() *wire.RRset { return &z.negative }
+
+// Len returns the number of names that own data.
+func (z *Zone) Len() int { return z.records }
+
+// An Entry is everything at one owner name.
+type Entry struct {
+	Name  wire.Name
+	Sets  []*wire.RRset
+	Steer *Steer // or nil
+}
+
+// Entries yields every name that owns data: the apex first, then in the order of the Spec. For listings; it allocates.
+func (z *Zone) Entries() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for i := range z.nodes {
+			n := &z.nodes[i]
+			if n.empty() {
+				continue
+			}
+			e := Entry{Name: z.nameOf(n)}
+			if n.steered() {
+				e.Steer = &n.steer
+			}
+			sets := z.setsOf(n)
+			for j := range sets {
+				e.Sets = append(e.Sets, &sets[j].RRset)
+			}
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// steered reports whether a policy answers A and AAAA at the name.
+func (n *node) steered() bool { return n.steer.TTL != 0 }
+
+// empty reports whether the name owns nothing and only has names below it.
+func (n *node) empty() bool { return n.setsCount == 0 && !n.steered() }
+
+// nameOf returns the name of a node.
+func (z *Zone) nameOf(n *node) wire.Name {
+	end := n.nameAt + uint32(n.nameLen)
+	return wire.Name(z.names[n.nameAt:end:end])
+}
+
+// setsOf returns the sets of a node.
+func (z *Zone) setsOf(n *node) []set { return z.sets[n.setsAt : n.setsAt+uint32(n.setsCount)] }
+
+// find returns the set of a type at a node, or nil.
+func (z *Zone) find(n *node, rrtype uint16) *wire.RRset {
+	sets := z.setsOf(n)
+	for i := range sets {
+		if sets[i].Type == rrtype {
+			return &sets[i].RRset
+		}
+	}
+	return nil
+}
+
+// is reports whether a node has a name of this zone. Beyond the head of the node it only looks where the head does not reach.
+func (z *Zone) is(n *node, name wire.Name) bool {
+	if len(name) != int(n.nameLen) {
+		return false
+	}
+	own := len(name) - len(z.apex) // the bytes that tell names of the zone apart
+	if own <= head {
+		return string(n.head[:own]) == string(name[:own])
+	}
+	return string(z.names[n.nameAt:n.nameAt+uint32(own)]) == string(name[:own])
+}

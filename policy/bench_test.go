@@ -1,0 +1,123 @@
+package policy
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+)
+
+// benchSpec has three sites, a service "three" with weights 1:2:7, a service "ten" over the three sites, and policies "wrr" (healthy,
+// weighted, take 1) and "close" (healthy, geo nearest, weighted, take 1). networks of them are spread over IPv4 and IPv6.
+func benchSpec(networks int) Spec {
+	s := Spec{
+		Sites: []SiteSpec{
+			{Name: "eu", At: &Point{53.35, -6.26}}, {Name: "us", At: &Point{39.04, -77.49}}, {Name: "ap", At: &Point{19.08, 72.88}},
+		},
+		Services: []ServiceSpec{{Name: "three"}, {Name: "ten"}},
+		Policies: []PolicySpec{
+			{Name: "wrr", Stages: []StageSpec{Healthy{}, Weighted{}, Take{1}}},
+			{Name: "close", Stages: []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true}}, Weighted{}, Take{1}}},
+			{Name: "full", Stages: []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true}}, Failover{}, Weighted{}, Take{2}}},
+		},
+	}
+	for i, w := range []uint32{1, 2, 7} {
+		s.Services[0].Endpoints = append(s.Services[0].Endpoints, benchEndpoint(i, w, ""))
+	}
+	for i := range 10 {
+		s.Services[1].Endpoints = append(s.Services[1].Endpoints, benchEndpoint(i, uint32(i+1), s.Sites[i%3].Name))
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	seen := map[netip.Prefix]bool{}
+	for len(s.Networks) < networks {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, r.Uint32()))), 12+r.IntN(13)).Masked()
+		if len(s.Networks)%4 == 3 {
+			b := [16]byte{0x20, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())}
+			p = netip.PrefixFrom(netip.AddrFrom16(b), 20+r.IntN(29)).Masked()
+		}
+		if !seen[p] {
+			seen[p] = true
+			s.Networks = append(s.Networks, NetworkSpec{Prefix: p, Site: s.Sites[r.IntN(3)].Name})
+		}
+	}
+	return s
+}
+
+func benchEndpoint(i int, weight uint32, site string) EndpointSpec {
+	return EndpointSpec{Name: fmt.Sprint("e", i), V4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Site: site, Weight: weight}
+}
+
+func benchDecide(b *testing.B, networks int, q Query, clients []netip.Prefix) {
+	p := mustCompile(b, benchSpec(networks))
+	h := NewHealth(p.NumEndpoints())
+	for id := range p.NumEndpoints() {
+		h = h.With(EndpointID(id), Verdict{State: Up, TTL: 10})
+	}
+	var s Scratch
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		q.Dice += 0x9e3779b97f4a7c15
+		q.Client = clients[i&(len(clients)-1)]
+		i++
+		if d := p.Decide(&s, q, h); len(d.Endpoints) == 0 {
+			b.Fatal("no endpoint")
+		}
+	}
+}
+
+func randomClients(n int, v6 bool) []netip.Prefix {
+	r := rand.New(rand.NewPCG(3, 4))
+	list := make([]netip.Prefix, n)
+	for i := range list {
+		if v6 {
+			b := [16]byte{0x20, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())}
+			list[i] = netip.PrefixFrom(netip.AddrFrom16(b), 56)
+		} else {
+			list[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, r.Uint32()))), 24).Masked()
+		}
+	}
+	return list
+}
+
+func BenchmarkDecideWeighted3(b *testing.B) {
+	benchDecide(b, 0, Query{Service: 0, Policy: 0, Family: FamilyV4}, randomClients(1, false))
+}
+
+func BenchmarkDecideGeoWeighted10(b *testing.B) {
+	benchDecide(b, 16, Query{Service: 1, Policy: 1, Family: FamilyV4}, randomClients(1, false))
+}
+
+func BenchmarkDecideGeoFailoverTake2Of10(b *testing.B) {
+	benchDecide(b, 16, Query{Service: 1, Policy: 2, Family: FamilyV4}, randomClients(1, false))
+}
+
+func BenchmarkDecideWantAll10(b *testing.B) {
+	benchDecide(b, 16, Query{Service: 1, Policy: 1, Want: 10, From: 1}, randomClients(1, false))
+}
+
+func BenchmarkDecideGeo100kNetworksV4(b *testing.B) {
+	benchDecide(b, 100_000, Query{Service: 1, Policy: 1, Family: FamilyV4}, randomClients(1<<16, false))
+}
+
+func BenchmarkDecideGeo100kNetworksV6(b *testing.B) {
+	benchDecide(b, 100_000, Query{Service: 1, Policy: 1, Family: FamilyV4}, randomClients(1<<16, true))
+}
+
+func BenchmarkCompile100kNetworks(b *testing.B) {
+	s := benchSpec(100_000)
+	for b.Loop() {
+		mustCompile(b, s)
+	}
+}
+
+func BenchmarkHealthWith100k(b *testing.B) {
+	h := NewHealth(100_000)
+	b.ReportAllocs()
+	i := EndpointID(0)
+	for b.Loop() {
+		h = h.With(i%100_000, Verdict{State: Up, TTL: uint32(i)})
+		i++
+	}
+}

@@ -1,0 +1,218 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"strconv"
+)
+
+// MaxSites is the largest number of sites of a Spec.
+const MaxSites = 4096
+
+// Compile checks a Spec and turns it into a Plan. It returns either a Plan or every problem found, in the order of the Spec, never
+// both. It keeps nothing of the Spec that a caller could change.
+func Compile(s Spec) (*Plan, []Problem) {
+	c := &compiler{}
+	c.compileSites(s.Sites)
+	c.compileNetworks(s.Networks)
+	c.compileServices(s.Services)
+	c.compilePolicies(s.Policies)
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	return &c.plan, nil
+}
+
+// WithServices returns a Plan with the sites, networks and policies of p and other services, or every problem with them. It costs
+// what the services cost, however many networks there are: the way to follow a registry.
+func (p *Plan) WithServices(services []ServiceSpec) (*Plan, []Problem) {
+	c := &compiler{plan: Plan{frame: p.frame}}
+	c.compileServices(services)
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	return &c.plan, nil
+}
+
+// CheckEndpoint returns what is wrong with one endpoint by itself, as Compile would, with paths relative to the endpoint, e.g.
+// {"weight"}. Whoever takes endpoints from elsewhere can refuse the bad ones alone.
+func (p *Plan) CheckEndpoint(e EndpointSpec) []Problem {
+	c := &compiler{plan: Plan{frame: p.frame}}
+	c.checkEndpoint(e)
+	return c.problems
+}
+
+// A compiler fills a Plan and collects problems. path is where it is.
+type compiler struct {
+	plan     Plan
+	problems []Problem
+	path     []string
+}
+
+// at runs f with the path extended.
+func (c *compiler) at(f func(), path ...string) {
+	n := len(c.path)
+	c.path = append(c.path, path...)
+	f()
+	c.path = c.path[:n]
+}
+
+// problem records a problem at the current path, extended.
+func (c *compiler) problem(path []string, format string, args ...any) {
+	full := append(append([]string{}, c.path...), path...)
+	c.problems = append(c.problems, Problem{Path: full, Msg: fmt.Sprintf(format, args...)})
+}
+
+// here is the path of a problem with the current thing itself.
+var here []string
+
+func (c *compiler) compileSites(specs []SiteSpec) {
+	c.plan.sites = []site{{}}
+	c.plan.siteByName = map[string]SiteID{}
+	if len(specs) > MaxSites {
+		c.problem([]string{"sites"}, "%d sites are too many: at most %d", len(specs), MaxSites)
+		specs = specs[:MaxSites]
+	}
+	for i, s := range specs {
+		c.at(func() {
+			c.checkName("site", s.Name)
+			if s.Name == "nearest" {
+				c.problem(here, "a site cannot be called %q: geo stages use the word", s.Name)
+			}
+			if _, twice := c.plan.siteByName[s.Name]; twice {
+				c.problem(here, "site %q is declared twice", s.Name)
+			}
+			if s.At != nil {
+				c.checkPoint(*s.At)
+			}
+			c.checkRegion(s.Region)
+		}, "sites", s.Name)
+		id := SiteID(i + 1)
+		at := place{site: id, region: s.Region}
+		if s.At != nil {
+			at.known, at.at = true, *s.At
+		}
+		c.plan.sites = append(c.plan.sites, site{s.Name, at})
+		c.plan.siteByName[s.Name] = id
+	}
+}
+
+func (c *compiler) compileNetworks(specs []NetworkSpec) {
+	seen := make(map[netip.Prefix]bool, len(specs))
+	for _, n := range specs {
+		c.at(func() {
+			if c.checkPrefix(n.Prefix) {
+				if seen[n.Prefix] {
+					c.problem(here, "network %s is declared twice", n.Prefix)
+				}
+				seen[n.Prefix] = true
+			}
+			if n.Site == "" && n.At == nil && n.Region == "" {
+				c.problem(here, "network %s says nothing: give it a site, coordinates or a region", n.Prefix)
+			}
+			at := place{}
+			if n.Site != "" {
+				id, ok := c.plan.siteByName[n.Site]
+				if !ok {
+					c.problem(here, "there is no site %q", n.Site)
+				}
+				at = c.plan.sites[id].place
+			}
+			if n.At != nil {
+				c.checkPoint(*n.At)
+				at.known, at.at = true, *n.At
+			}
+			if n.Region != "" {
+				c.checkRegion(n.Region)
+				at.region = n.Region
+			}
+			c.plan.networks = append(c.plan.networks, network{n.Prefix, at})
+		}, "geo", "networks", n.Prefix.String())
+	}
+}
+
+func (c *compiler) compileServices(specs []ServiceSpec) {
+	p := &c.plan
+	p.serviceByName = make(map[string]ServiceID, len(specs))
+	total := 0
+	for _, s := range specs {
+		total += len(s.Endpoints)
+	}
+	p.endpoints = make([]Endpoint, 0, total)
+	p.byName = make(map[string]EndpointID, total)
+	for i, s := range specs {
+		c.at(func() {
+			c.checkName("service", s.Name)
+			if _, twice := p.serviceByName[s.Name]; twice {
+				c.problem(here, "service %q is declared twice", s.Name)
+			}
+			p.serviceByName[s.Name] = ServiceID(i)
+			p.services = append(p.services, service{name: s.Name})
+			names := make(map[string]bool, len(s.Endpoints))
+			for k, e := range s.Endpoints {
+				c.at(func() {
+					c.checkEndpoint(e)
+					if names[e.Name] {
+						c.problem([]string{"name"}, "endpoint %q is in the service twice", e.Name)
+					}
+					names[e.Name] = true
+					c.addEndpoint(ServiceID(i), e)
+				}, "endpoints", strconv.Itoa(k))
+			}
+		}, "services", s.Name)
+	}
+}
+
+// addEndpoint adds an endpoint to the tables, whatever was found wrong with it.
+func (c *compiler) addEndpoint(id ServiceID, e EndpointSpec) {
+	p := &c.plan
+	s := &p.services[id]
+	added := Endpoint{
+		Name: s.name + "/" + e.Name, Service: id, Site: p.siteByName[e.Site],
+		V4: e.V4, V6: e.V6, Port: e.Port, Weight: e.Weight, Meta: maps.Clone(e.Meta),
+	}
+	at := EndpointID(len(p.endpoints))
+	p.endpoints = append(p.endpoints, added)
+	p.byName[added.Name] = at
+	s.ids = append(s.ids, at)
+	candidate := candidate{id: at, weight: e.Weight, site: added.Site}
+	for f, has := range [numFamilies]bool{FamilyAny: true, FamilyV4: e.V4.IsValid(), FamilyV6: e.V6.IsValid()} {
+		if has {
+			s.lists[f] = append(s.lists[f], candidate)
+		}
+	}
+}
+
+func (c *compiler) compilePolicies(specs []PolicySpec) {
+	p := &c.plan
+	p.policyByName = make(map[string]PolicyID, len(specs)+1)
+	gc := newGeoCompiler(p.sites, c.soundNetworks())
+	add := func(s PolicySpec) {
+		c.at(func() {
+			c.checkName("policy", s.Name)
+			if _, twice := p.policyByName[s.Name]; twice {
+				c.problem(here, "policy %q is declared twice", s.Name)
+			}
+			if len(s.Stages) == 0 {
+				c.problem(here, "policy %q has no stage: it needs one at least, such as healthy", s.Name)
+			}
+			p.policyByName[s.Name] = PolicyID(len(p.policies))
+			p.policies = append(p.policies, c.compileChain(gc, s))
+		}, "policies", s.Name)
+	}
+	for _, s := range specs {
+		add(s)
+	}
+	if _, ok := p.policyByName[DefaultPolicy]; !ok {
+		add(PolicySpec{Name: DefaultPolicy, Stages: []StageSpec{Healthy{}, Weighted{}}})
+	}
+}
+
+// soundNetworks returns the networks if they can be compiled: nothing is, once there are problems.
+func (c *compiler) soundNetworks() []network {
+	if len(c.problems) > 0 {
+		return nil
+	}
+	return c.plan.networks
+}

@@ -1,0 +1,196 @@
+package policy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
+
+// A Trace is a Decision with the reason of every step. Its JSON form is what people and programs are shown.
+type Trace struct {
+	Decision  Decision     `json:"-"` // the same that Decide returns; Endpoints is the caller's own
+	Service   string       `json:"service"`
+	Policy    string       `json:"policy"`
+	Family    string       `json:"family"` // "any", "v4" or "v6"
+	Client    ClientTrace  `json:"client"`
+	Stages    []StageTrace `json:"stages"`    // the first, "family", is where every policy begins
+	Endpoints []string     `json:"endpoints"` // the answer: full names in order of preference
+	Tier      int          `json:"tier"`      // how many of Endpoints, from the front, are equally preferred
+	TTL       uint32       `json:"ttl"`       // seconds; 0 = no bound by health
+	Scope     uint8        `json:"scope"`
+	Reason    string       `json:"reason"`
+}
+
+// A ClientTrace says where the client was taken to be, and from what.
+type ClientTrace struct {
+	Prefix  string `json:"prefix,omitempty"`  // the client as asked
+	Address string `json:"address,omitempty"` // the first address of Prefix, which locates it
+	Network string `json:"network,omitempty"` // the configured network that matched, "" if none did
+	Site    string `json:"site,omitempty"`
+	Region  string `json:"region,omitempty"`
+	At      *Point `json:"at,omitempty"`
+}
+
+// A StageTrace is what one stage did.
+type StageTrace struct {
+	Stage   string           `json:"stage"`
+	Note    string           `json:"note,omitempty"`  // what the stage saw, for people
+	Rule    string           `json:"rule,omitempty"`  // geo: the key of the rule that decided
+	Scope   uint8            `json:"scope,omitempty"` // geo: prefix length for which its outcome holds
+	Kept    []CandidateTrace `json:"kept"`            // in their order after the stage
+	Dropped []CandidateTrace `json:"dropped,omitempty"`
+}
+
+// A CandidateTrace is one endpoint as a stage left it.
+type CandidateTrace struct {
+	Name   string   `json:"name"`
+	Site   string   `json:"site,omitempty"`
+	State  State    `json:"state"`
+	Forced bool     `json:"forced,omitempty"`
+	TTL    uint32   `json:"ttl,omitempty"` // seconds that an answer may be kept on account of it; 0 = no bound
+	Weight uint32   `json:"weight"`
+	Rank   *int     `json:"rank,omitempty"`  // geo: lower goes first
+	Km     *float64 `json:"km,omitempty"`    // geo: distance of the site from the client
+	Share  float64  `json:"share,omitempty"` // weighted: probability of being drawn first among those of its rank
+	Why    string   `json:"why,omitempty"`   // of a dropped one: the reason
+
+	rank uint32
+}
+
+// Explain answers a Query as Decide does, by the same code, and says why. It is for people: it allocates and takes its time.
+func (p *Plan) Explain(q Query, h Health) Trace {
+	s := &Scratch{rec: &recorder{health: h}}
+	s.rec.trace = Trace{
+		Stages:  []StageTrace{},
+		Service: p.ServiceName(q.Service),
+		Policy:  p.PolicyName(q.Policy),
+		Family:  q.Family.String(),
+	}
+	s.rec.locate(p, &q)
+	d := p.Decide(s, q, h)
+	d.Endpoints = slices.Clone(d.Endpoints)
+
+	t := s.rec.trace
+	t.Decision = d
+	t.Endpoints = make([]string, len(d.Endpoints))
+	for i, id := range d.Endpoints {
+		t.Endpoints[i] = p.endpoints[id].Name
+	}
+	t.Tier, t.TTL, t.Scope, t.Reason = d.Tier, d.TTL, d.Scope, d.Reason.String()
+	return t
+}
+
+// A recorder watches a Decision being made.
+type recorder struct {
+	trace  Trace
+	health Health
+	addr   netip.Addr // the client's address, unmapped; invalid if it has none
+	place  place      // where the client is
+	before []candidate
+	lost   []candidate // as before the stage
+	groups []group     // written by failover
+}
+
+// locate finds the client as geo stages do, but by looking at every network.
+func (r *recorder) locate(p *Plan, q *Query) {
+	t := &r.trace.Client
+	switch {
+	case q.From != NoSite:
+		if int(q.From) < len(p.sites) {
+			r.place = p.sites[q.From].place
+		}
+	case q.Client.IsValid():
+		t.Prefix = q.Client.String()
+		r.addr = q.Client.Masked().Addr().Unmap()
+		t.Address = r.addr.String()
+		best := -1
+		for i, n := range p.networks {
+			if n.prefix.Contains(r.addr) && (best < 0 || n.prefix.Bits() > p.networks[best].prefix.Bits()) {
+				best = i
+			}
+		}
+		if best >= 0 {
+			r.place = p.networks[best].place
+			t.Network = p.networks[best].prefix.String()
+		}
+	}
+	t.Site, t.Region = p.SiteName(r.place.site), r.place.region
+	if r.place.known {
+		t.At = &Point{r.place.at.Lat, r.place.at.Lon}
+	}
+}
+
+// start records the candidates that a Decision starts from.
+func (r *recorder) start(p *Plan, s *Scratch, q Query) {
+	t := StageTrace{Stage: "family", Kept: r.candidates(p, s.live)}
+	live := idsOf(s.live)
+	for _, id := range p.services[q.Service].ids {
+		if !live[id] {
+			e := &p.endpoints[id]
+			v := r.health.Of(id)
+			c := candidate{id: id, weight: e.Weight, site: e.Site, state: v.State, forced: v.Forced}
+			d := r.candidate(p, &c)
+			d.Why = "has no " + q.Family.String() + " address"
+			t.Dropped = append(t.Dropped, d)
+		}
+	}
+	r.trace.Stages = append(r.trace.Stages, t)
+	r.remember(s)
+}
+
+// stage records what a stage did.
+func (r *recorder) stage(p *Plan, s *Scratch, st stage) {
+	t := StageTrace{Stage: st.name(), Kept: r.candidates(p, s.live)}
+	live := idsOf(s.live)
+	for i := range r.before {
+		if c := &r.before[i]; !live[c.id] {
+			t.Dropped = append(t.Dropped, r.candidate(p, c))
+		}
+	}
+	st.explain(p, s, r.before, &t)
+	r.trace.Stages = append(r.trace.Stages, t)
+	r.remember(s)
+}
+
+// remember keeps the candidates as they are before the next stage.
+func (r *recorder) remember(s *Scratch) {
+	r.before, r.lost = byRank(s.live), byRank(s.lost)
+}
+
+// idsOf returns the set of endpoints in a list.
+func idsOf(list []candidate) map[EndpointID]bool {
+	set := make(map[EndpointID]bool, len(list))
+	for i := range list {
+		set[list[i].id] = true
+	}
+	return set
+}
+
+// byRank returns a copy in order of rank, which the stages themselves establish only as far as they have to.
+func byRank(list []candidate) []candidate {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.rank, b.rank) })
+	return list
+}
+
+// candidates shows a list.
+func (r *recorder) candidates(p *Plan, list []candidate) []CandidateTrace {
+	list = byRank(list)
+	out := make([]CandidateTrace, 0, len(list))
+	for i := range list {
+		out = append(out, r.candidate(p, &list[i]))
+	}
+	return out
+}
+
+func (r *recorder) candidate(p *Plan, c *candidate) CandidateTrace {
+	return CandidateTrace{
+		Name:   p.endpoints[c.id].Name,
+		Site:   p.SiteName(c.site),
+		State:  r.health.Of(c.id).State,
+		Forced: c.forced,
+		TTL:    r.health.Of(c.id).TTL,
+		Weight: c.weight,
+		rank:   c.rank,
+	}
+}

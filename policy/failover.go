@@ -1,0 +1,225 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// defaultThreshold is the share of its weight below which a group is passed over, unless the Spec says otherwise.
+const defaultThreshold = 0.5
+
+// failover is the compiled Failover stage.
+type failover struct {
+	threshold float64
+	groupOf   []uint32 // by SiteID: position of the site's group; nil: groups are ranks
+}
+
+// noGroup is the key of no group.
+const noGroup = ^uint32(0)
+
+func (*failover) name() string { return Failover{}.stageName() }
+
+func (st *failover) run(s *Scratch) {
+	if st.groupOf == nil && !s.ranked && len(s.lost) == 0 {
+		return // one group
+	}
+	st.key(s)
+	anyUp, anyLive := noGroup, noGroup
+	passed := false
+	for low := uint32(0); ; {
+		key, g := s.tally(low)
+		if key == noGroup {
+			break
+		}
+		enough := g.enough(st.threshold)
+		if s.rec != nil {
+			s.rec.groups = append(s.rec.groups, group{key: key, tally: g, enough: enough})
+		}
+		if enough {
+			s.keep(st, key, passed)
+			return
+		}
+		if anyUp == noGroup && g.up.n > 0 {
+			anyUp = key
+		}
+		if anyLive == noGroup && g.live > 0 {
+			anyLive = key
+		}
+		passed = true
+		low = key + 1
+	}
+	// no group has the threshold
+	switch first := s.firstKey(); {
+	case anyUp != noGroup:
+		s.keep(st, anyUp, anyUp != first)
+	case anyLive != noGroup:
+		s.keep(st, anyLive, anyLive != first)
+	}
+}
+
+// key writes the group of each candidate, first the live, then the lost, to s.keys.
+func (st *failover) key(s *Scratch) {
+	keys := s.keys[:0]
+	for _, list := range [2][]candidate{s.live, s.lost} {
+		for i := range list {
+			if st.groupOf != nil {
+				keys = append(keys, st.groupOf[list[i].site])
+			} else {
+				keys = append(keys, list[i].rank)
+			}
+		}
+	}
+	s.keys = keys
+}
+
+// A tally is what a failover stage counts of one group.
+type tally struct {
+	live    int // members left
+	up, all amount
+}
+
+// An amount is a number of endpoints and the sum of their weights.
+type amount struct {
+	n      int
+	weight uint64
+}
+
+func (a *amount) add(c *candidate) {
+	a.n++
+	a.weight += uint64(c.weight)
+}
+
+// enough reports whether at least a share of the group's weight is up (of its number, if no member has weight) and at least one
+// member is.
+func (g *tally) enough(share float64) bool {
+	up, all := g.up.weight, g.all.weight
+	if all == 0 {
+		up, all = uint64(g.up.n), uint64(g.all.n)
+	}
+	return g.up.n > 0 && float64(up) >= share*float64(all)*(1-1e-12) // 0.07 × 100 is more than 7 to a float64
+}
+
+// tally finds the lowest key ≥ low, noGroup if there is none, and counts its members.
+func (s *Scratch) tally(low uint32) (key uint32, g tally) {
+	key = noGroup
+	for i, k := range s.keys {
+		if k < low || k > key {
+			continue
+		}
+		if k < key {
+			key, g = k, tally{}
+		}
+		if i >= len(s.live) {
+			g.all.add(&s.lost[i-len(s.live)])
+			continue
+		}
+		c := &s.live[i]
+		g.live++
+		g.all.add(c)
+		if c.state.Usable() {
+			g.up.add(c)
+		}
+	}
+	return key, g
+}
+
+// firstKey returns the lowest key.
+func (s *Scratch) firstKey() uint32 {
+	first := noGroup
+	for _, k := range s.keys {
+		first = min(first, k)
+	}
+	return first
+}
+
+// keep drops the candidates of all other groups.
+func (s *Scratch) keep(st *failover, key uint32, passed bool) {
+	if passed {
+		s.because(ReasonFailover)
+	}
+	n := len(s.live)
+	s.live = filter(s.live, s.keys[:n], key)
+	s.lost = filter(s.lost, s.keys[n:], key)
+	s.settled = 0
+	if st.groupOf == nil {
+		s.ranked = false
+	}
+}
+
+// filter keeps, in place, the candidates whose key is the given one.
+func filter(list []candidate, keys []uint32, key uint32) []candidate {
+	kept := 0
+	for i, k := range keys {
+		list[kept] = list[i]
+		if k == key {
+			kept++
+		}
+	}
+	return list[:kept]
+}
+
+// A group is a tally with its outcome, recorded for explain.
+type group struct {
+	key uint32
+	tally
+	enough bool
+}
+
+func (st *failover) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
+	groups := s.rec.groups
+	s.rec.groups = nil
+	if len(groups) == 0 {
+		t.Note = "one group"
+		return
+	}
+	kept := noGroup
+	if len(s.live) > 0 {
+		kept = st.keyOf(&s.live[0])
+	}
+	var notes []string
+	for _, g := range groups {
+		verdict := "passed over"
+		switch {
+		case g.key == kept && g.enough:
+			verdict = "kept"
+		case g.key == kept:
+			verdict = "kept, as no group has enough"
+		}
+		notes = append(notes, fmt.Sprintf("%s: %d of %d up with weight %d of %d: %s",
+			st.groupName(p, s, before, g.key), g.up.n, g.all.n, g.up.weight, g.all.weight, verdict))
+	}
+	t.Note = strings.Join(notes, "; ")
+	for i := range t.Dropped {
+		t.Dropped[i].Why = "in another group"
+	}
+}
+
+// keyOf returns the group of a candidate.
+func (st *failover) keyOf(c *candidate) uint32 {
+	if st.groupOf != nil {
+		return st.groupOf[c.site]
+	}
+	return c.rank
+}
+
+// groupName names a group by the sites of its members.
+func (st *failover) groupName(p *Plan, s *Scratch, before []candidate, key uint32) string {
+	var names []string
+	for _, list := range [2][]candidate{before, s.rec.lost} {
+		for i := range list {
+			if name := siteLabel(p, list[i].site); st.keyOf(&list[i]) == key && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return strings.Join(names, "+")
+}
+
+// siteLabel names a site, or the lack of one.
+func siteLabel(p *Plan, id SiteID) string {
+	if id == NoSite {
+		return "no site"
+	}
+	return p.SiteName(id)
+}

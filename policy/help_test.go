@@ -1,0 +1,235 @@
+package policy
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// mustCompile compiles a Spec that has no problems.
+func mustCompile(tb testing.TB, s Spec) *Plan {
+	tb.Helper()
+	p, problems := Compile(s)
+	if len(problems) > 0 {
+		tb.Fatalf("problems: %v", problems)
+	}
+	return p
+}
+
+// chances is where random Specs come from: a *rand.Rand, or the bytes of a fuzzer.
+type chances interface{ IntN(n int) int }
+
+// fuzzBytes are chances taken from bytes, 0 when they run out.
+type fuzzBytes struct{ left []byte }
+
+func (b *fuzzBytes) IntN(n int) int {
+	v := 0
+	for range 2 {
+		if len(b.left) > 0 {
+			v = v<<8 | int(b.left[0])
+			b.left = b.left[1:]
+		}
+	}
+	return v % n
+}
+
+func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x6d657269)) }
+
+// randomSpec makes a Spec that compiles: few sites, some without coordinates, some in one place; networks that nest and touch;
+// endpoints of all families and weights; chains of all stages.
+func randomSpec(c chances) Spec {
+	var s Spec
+	for i := range 1 + c.IntN(5) {
+		site := SiteSpec{Name: fmt.Sprint("s", i), Region: []string{"", "east", "west"}[c.IntN(3)]}
+		if i == 0 || c.IntN(4) > 0 {
+			site.At = randomPoint(c)
+		}
+		s.Sites = append(s.Sites, site)
+	}
+	seen := map[netip.Prefix]bool{}
+	for range c.IntN(12) {
+		p := randomPrefix(c)
+		if seen[p] {
+			continue
+		}
+		seen[p] = true
+		n := NetworkSpec{Prefix: p}
+		switch c.IntN(4) {
+		case 0:
+			n.At = randomPoint(c)
+		case 1:
+			n.Region = []string{"east", "west"}[c.IntN(2)]
+		case 2:
+			n.Site, n.Region = s.Sites[c.IntN(len(s.Sites))].Name, "east"
+		default:
+			n.Site = s.Sites[c.IntN(len(s.Sites))].Name
+		}
+		s.Networks = append(s.Networks, n)
+	}
+	for i := range 1 + c.IntN(2) {
+		svc := ServiceSpec{Name: fmt.Sprint("svc", i)}
+		for k := range c.IntN(10) {
+			svc.Endpoints = append(svc.Endpoints, randomEndpoint(c, s.Sites, k))
+		}
+		s.Services = append(s.Services, svc)
+	}
+	for i := range 1 + c.IntN(2) {
+		s.Policies = append(s.Policies, PolicySpec{Name: fmt.Sprint("p", i), Stages: randomStages(c, s)})
+	}
+	return s
+}
+
+func randomPoint(c chances) *Point {
+	return &[]Point{{0, 0}, {0, 90}, {45, 0}, {-45, 0}, {53.35, -6.26}, {39.04, -77.49}, {19.08, 72.88}}[c.IntN(7)]
+}
+
+// randomPrefix returns one of few prefixes, so that they nest, touch and repeat.
+func randomPrefix(c chances) netip.Prefix {
+	a := randomAddr(c)
+	lengths := []int{0, 1, 3, 8, 9, 12, 16, 23, 24, 30, 31, 32, 48, 63, 64, 65, 112, 120, 126, 127, 128}
+	if a.Is4() {
+		lengths = lengths[:12]
+	}
+	return netip.PrefixFrom(a, lengths[c.IntN(len(lengths))]).Masked()
+}
+
+// randomAddr returns an address from a small corner of either family.
+func randomAddr(c chances) netip.Addr {
+	v := uint32([]int{0, 0x0a000000, 0x0a010000, 0xc0000200, 0xffffff00}[c.IntN(5)] + []int{0, 1, 2, 3, 0x80, 0xff, 0x7fff}[c.IntN(7)])
+	if c.IntN(2) == 0 {
+		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, v)))
+	}
+	b := make([]byte, 0, 16)
+	b = binary.BigEndian.AppendUint32(b, v|0x20000000)
+	b = append(b, make([]byte, 3)...)
+	b = append(b, byte(c.IntN(3)))
+	b = append(b, make([]byte, 6)...)
+	b = append(b, byte(c.IntN(2)), byte(c.IntN(3)))
+	return netip.AddrFrom16([16]byte(b))
+}
+
+func randomEndpoint(c chances, sites []SiteSpec, k int) EndpointSpec {
+	e := EndpointSpec{Name: fmt.Sprint("e", k), Weight: uint32([]int{0, 1, 1, 1, 2, 7, 50, MaxWeight}[c.IntN(8)])}
+	if c.IntN(6) > 0 {
+		e.Site = sites[c.IntN(len(sites))].Name
+	}
+	family := c.IntN(4)
+	if family != 0 {
+		e.V4 = netip.AddrFrom4([4]byte{192, 0, 2, byte(k + 1)})
+	}
+	if family != 1 {
+		e.V6 = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(k + 1)})
+	}
+	return e
+}
+
+func randomStages(c chances, s Spec) []StageSpec {
+	var stages []StageSpec
+	ranked := 0
+	for range 1 + c.IntN(6) {
+		switch k := c.IntN(6); {
+		case k == 0 && ranked < 3:
+			stages = append(stages, randomGeo(c, s))
+			ranked++
+		case k == 1 || k == 2:
+			f := Failover{Threshold: []float64{0, 0.1, 0.5, 1}[c.IntN(4)]}
+			if ranked == 0 || c.IntN(2) == 0 {
+				f.Sites = randomSites(c, s)
+			}
+			stages = append(stages, f)
+		case k == 3:
+			stages = append(stages, Take{1 + c.IntN(4)})
+		case k == 4:
+			stages = append(stages, Weighted{})
+		default:
+			stages = append(stages, Healthy{})
+		}
+	}
+	return stages
+}
+
+func randomSites(c chances, s Spec) []string {
+	var names []string
+	for range 1 + c.IntN(len(s.Sites)) {
+		if name := s.Sites[c.IntN(len(s.Sites))].Name; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func randomGeo(c chances, s Spec) Geo {
+	target := func() GeoTarget {
+		if c.IntN(2) == 0 {
+			return GeoTarget{Nearest: true}
+		}
+		return GeoTarget{Sites: randomSites(c, s)}
+	}
+	g := Geo{Default: target()}
+	seen := map[netip.Prefix]bool{}
+	for range c.IntN(4) {
+		if p := randomPrefix(c); !seen[p] {
+			seen[p] = true
+			g.Rules = append(g.Rules, GeoRule{Prefix: p, To: target()})
+		}
+	}
+	for _, region := range []string{"east", "west"} {
+		used := slices.ContainsFunc(s.Sites, func(x SiteSpec) bool { return x.Region == region }) ||
+			slices.ContainsFunc(s.Networks, func(x NetworkSpec) bool { return x.Region == region })
+		if used && c.IntN(2) == 0 {
+			g.Rules = append(g.Rules, GeoRule{Region: region, To: target()})
+		}
+	}
+	return g
+}
+
+// randomQuery asks anything of a Plan.
+func randomQuery(c chances, p *Plan) Query {
+	q := Query{
+		Service: ServiceID(c.IntN(p.NumServices())),
+		Policy:  PolicyID(c.IntN(p.NumPolicies())),
+		Family:  Family(c.IntN(3)),
+		Dice:    uint64(c.IntN(1<<16)) * 0x9e3779b97f4a7c15,
+	}
+	if c.IntN(8) > 0 {
+		a := randomAddr(c)
+		q.Client = netip.PrefixFrom(a, a.BitLen())
+		if c.IntN(2) == 0 {
+			q.Client = netip.PrefixFrom(a, c.IntN(a.BitLen()+1))
+		}
+		if a.Is4() && c.IntN(4) == 0 {
+			q.Client = netip.PrefixFrom(netip.AddrFrom16(a.As16()), 96+q.Client.Bits())
+		}
+	}
+	if c.IntN(5) == 0 {
+		q.From = SiteID(c.IntN(p.NumSites() + 1))
+	}
+	if c.IntN(3) == 0 {
+		q.Want = 1 + c.IntN(5)
+	}
+	return q
+}
+
+// randomHealth believes anything of the endpoints of a Plan, now and then the same of all.
+func randomHealth(c chances, p *Plan) Health {
+	h := NewHealth(p.NumEndpoints())
+	whole := c.IntN(8)
+	for id := range p.NumEndpoints() {
+		v := Verdict{State: State(c.IntN(4)), Forced: c.IntN(3) == 0, TTL: uint32(c.IntN(3) * 5)}
+		switch whole {
+		case 0:
+			v.State = Down
+		case 1:
+			v.State = Drained
+		case 2:
+			v.State = Up
+		case 3:
+			v.State = Down + State(c.IntN(2))
+		}
+		h = h.With(EndpointID(id), v)
+	}
+	return h
+}

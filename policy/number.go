@@ -1,0 +1,72 @@
+package policy
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+)
+
+// mask32 returns a netmask of n bits, 0 ≤ n ≤ 32.
+func mask32(n int) uint32 { return uint32(^uint64(0) << (32 - n)) }
+
+// u128 is an IPv6 address, or an IPv4 address in its low 32 bits, as a number.
+type u128 struct{ hi, lo uint64 }
+
+// u128Of returns an address as a number.
+func u128Of(a netip.Addr) u128 {
+	if a.Is4() {
+		b := a.As4()
+		return u128{0, uint64(binary.BigEndian.Uint32(b[:]))}
+	}
+	b := a.As16()
+	return u128{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+// mask128 returns a netmask of n bits, 0 ≤ n ≤ 128.
+func mask128(n int) u128 {
+	if n <= 64 {
+		return u128{^uint64(0) << (64 - n), 0}
+	}
+	return u128{^uint64(0), ^uint64(0) << (128 - n)}
+}
+
+func (a u128) and(b u128) u128 { return u128{a.hi & b.hi, a.lo & b.lo} }
+
+// less reports a < b.
+func (a u128) less(b u128) bool { return a.hi < b.hi || a.hi == b.hi && a.lo < b.lo }
+
+// next returns a+1, which wraps at the end.
+func (a u128) next() u128 {
+	lo, carry := bits.Add64(a.lo, 1, 0)
+	return u128{a.hi + carry, lo}
+}
+
+// prev returns a-1, which wraps at 0.
+func (a u128) prev() u128 {
+	lo, borrow := bits.Sub64(a.lo, 1, 0)
+	return u128{a.hi - borrow, lo}
+}
+
+// common returns the number of leading bits that a and b share.
+func (a u128) common(b u128) int {
+	if a.hi != b.hi {
+		return bits.LeadingZeros64(a.hi ^ b.hi)
+	}
+	return 64 + bits.LeadingZeros64(a.lo^b.lo)
+}
+
+// firstAddr returns the first address of a prefix as a number.
+func firstAddr(p netip.Prefix) u128 { return u128Of(p.Masked().Addr()) }
+
+// lastAddr returns the last address of a prefix as a number.
+func lastAddr(p netip.Prefix) u128 {
+	first := firstAddr(p)
+	if p.Addr().Is4() {
+		return u128{0, first.lo | uint64(^mask32(p.Bits()))}
+	}
+	m := mask128(p.Bits())
+	return u128{first.hi | ^m.hi, first.lo | ^m.lo}
+}
+
+// leading32 returns the number of leading zero bits.
+func leading32(x uint32) int { return bits.LeadingZeros32(x) }

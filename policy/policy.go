@@ -1,0 +1,109 @@
+// Package policy decides which endpoints answer a question, and why.
+//
+// It is pure: it does no I/O, reads no clock, rolls no dice, starts no goroutine and takes no lock. Time and randomness are
+// fields of the Query. DNS, the edge, explain, tests and simulations therefore run the very same decision.
+//
+// The flow is Spec (names, as a person wrote them) -> Compile -> Plan (ids, tables) -> Decide(Query, Health) -> Decision.
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// EndpointID, ServiceID, PolicyID and SiteID are positions in one Plan. They mean nothing in another Plan, with one
+// exception that callers rely on: ServiceID, PolicyID and SiteID are positions in the Spec's lists, so two Plans compiled
+// from Specs with the same Services, Policies and Sites in the same order agree on them whatever the endpoints are.
+type (
+	EndpointID uint32
+	ServiceID  uint32
+	PolicyID   uint32
+	SiteID     uint16 // 0 is NoSite; the first site of the Spec is 1
+)
+
+// NoSite is the site of an endpoint that declares none, and Query.From when the client is to be located by its address.
+const NoSite SiteID = 0
+
+// DefaultPolicy is the name of the policy "healthy, weighted" that every Plan has, unless its Spec defines one of that name.
+const DefaultPolicy = "default"
+
+// Family selects the address family a question asks for.
+type Family uint8
+
+// The families. FamilyAny keeps every endpoint whatever addresses it has (the edge asks so).
+const (
+	FamilyAny Family = iota
+	FamilyV4
+	FamilyV6
+)
+
+// numFamilies is the number of families, for tables indexed by Family.
+const numFamilies = 3
+
+// String returns "any", "v4" or "v6".
+func (f Family) String() string {
+	switch f {
+	case FamilyAny:
+		return "any"
+	case FamilyV4:
+		return "v4"
+	case FamilyV6:
+		return "v6"
+	}
+	return fmt.Sprintf("family(%d)", uint8(f))
+}
+
+// A Query is one question to a Plan. It is a value; nothing in it is retained.
+type Query struct {
+	Service ServiceID
+	Policy  PolicyID
+	Client  netip.Prefix // who asks: the client subnet (RFC 7871) or the resolver's address as a full-length prefix; its first address locates it; invalid = unknown
+	From    SiteID       // when not NoSite, locate the client at this site and ignore Client (the edge asks so)
+	Family  Family
+	Want    int    // > 0: return up to Want endpoints, and the policy's take stages do nothing
+	Key     uint64 // stable per client; for stages that stick
+	Dice    uint64 // fresh per question; for stages that draw
+	Now     int64  // Unix seconds; for stages that follow the clock
+}
+
+// A Reason is the most telling cause of a Decision, for metrics and access records.
+type Reason uint8
+
+// Reasons, least telling first.
+const (
+	ReasonStatic   Reason = iota // the order of the file
+	ReasonWeight                 // drawn by weight
+	ReasonGeo                    // by where the client is
+	ReasonFailover               // a preferred group was passed over
+	ReasonOverride               // an operator's override removed an endpoint
+	ReasonFailOpen               // nothing healthy was left, so everything counts as up
+)
+
+// reasonNames is indexed by Reason.
+var reasonNames = [...]string{"static", "weight", "geo", "failover", "override", "fail_open"}
+
+// String returns "static", "weight", "geo", "failover", "override" or "fail_open": the words of metric labels.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return fmt.Sprintf("reason(%d)", uint8(r))
+}
+
+// MarshalText returns the same words as String, or an error for a value that is no Reason.
+func (r Reason) MarshalText() ([]byte, error) {
+	if int(r) >= len(reasonNames) {
+		return nil, fmt.Errorf("policy: %d is not a reason", uint8(r))
+	}
+	return []byte(reasonNames[r]), nil
+}
+
+// A Decision is the outcome of one Query. The Scope of a Client that is IPv4 in IPv6 form counts its 96 leading bits; other IPv6
+// scopes take no account of such addresses, which no client has. Endpoints aliases the Scratch and is valid until its next use.
+type Decision struct {
+	Endpoints []EndpointID // in order of preference; empty only when the service has no endpoint of the family at all
+	Tier      int          // how many of Endpoints, from the front, are equally preferred: all, unless geo ranked them; 0 if there are none
+	TTL       uint32       // seconds: upper bound from the health of endpoints that mattered; 0 = no bound
+	Scope     uint8        // prefix length, in Client's family, inside which every address gets the same decision (RFC 7871, 7.2.1); may exceed Client's length
+	Reason    Reason
+}

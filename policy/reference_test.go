@@ -1,0 +1,359 @@
+package policy
+
+import (
+	"cmp"
+	"math"
+	"math/big"
+	"net/netip"
+	"slices"
+)
+
+// reference answers a Query from the Spec itself by the plainest means: the meaning of the stages, written a second time. It leaves
+// Scope out.
+func reference(s Spec, q Query, h Health) Decision {
+	r := &naive{spec: s, q: q}
+	id := EndpointID(0)
+	for i, svc := range s.Services {
+		for k := range svc.Endpoints {
+			e := &svc.Endpoints[k]
+			if i == int(q.Service) && (q.Family == FamilyAny || q.Family == FamilyV4 && e.V4.IsValid() || q.Family == FamilyV6 && e.V6.IsValid()) {
+				v := h.Of(id)
+				r.list = append(r.list, naiveEndpoint{id: id, e: e, v: v, up: v.State.Usable()})
+			}
+			id++
+		}
+	}
+	all := r.list
+
+	stages := []StageSpec{Healthy{}, Weighted{}}
+	if int(q.Policy) < len(s.Policies) {
+		stages = s.Policies[q.Policy].Stages
+	}
+	sees := false
+	for _, stage := range stages {
+		switch stage := stage.(type) {
+		case Healthy:
+			sees = true
+			r.healthy()
+		case Geo:
+			r.geo(stage)
+		case Failover:
+			sees = true
+			r.failover(stage)
+		case Weighted:
+			r.weighted()
+		case Take:
+			if q.Want == 0 {
+				r.order()
+				r.list = r.list[:min(len(r.list), stage.N)]
+			}
+		}
+	}
+	r.order()
+	if q.Want > 0 {
+		r.list = r.list[:min(len(r.list), q.Want)]
+	}
+
+	d := Decision{Reason: r.reason}
+	for _, x := range r.list {
+		d.Endpoints = append(d.Endpoints, x.id)
+		if slices.Equal(x.ranks, r.list[0].ranks) {
+			d.Tier++
+		}
+	}
+	for _, x := range all {
+		if sees && x.v.TTL > 0 && (d.TTL == 0 || x.v.TTL < d.TTL) {
+			d.TTL = x.v.TTL
+		}
+	}
+	return d
+}
+
+type naiveEndpoint struct {
+	id    EndpointID
+	e     *EndpointSpec
+	v     Verdict
+	up    bool
+	ranks []int // one of each geo stage
+}
+
+type naive struct {
+	spec   Spec
+	q      Query
+	draws  uint64 // number of weighted stages so far
+	dice   uint64
+	list   []naiveEndpoint
+	lost   []naiveEndpoint
+	reason Reason
+}
+
+func (r *naive) because(x Reason) { r.reason = max(r.reason, x) }
+
+func (r *naive) order() {
+	slices.SortStableFunc(r.list, func(a, b naiveEndpoint) int { return slices.Compare(a.ranks, b.ranks) })
+}
+
+func (r *naive) healthy() {
+	if len(r.list) == 0 {
+		return
+	}
+	var up, down, drained []naiveEndpoint
+	for _, x := range r.list {
+		switch {
+		case x.up:
+			up = append(up, x)
+			continue
+		case x.v.State == Drained:
+			drained = append(drained, x)
+		default:
+			down = append(down, x)
+		}
+		if x.v.Forced {
+			r.because(ReasonOverride)
+		}
+	}
+	if len(up) > 0 {
+		var lost []naiveEndpoint
+		for _, x := range r.list {
+			if !x.up {
+				lost = append(lost, x)
+			}
+		}
+		r.list, r.lost = up, append(r.lost, lost...)
+		return
+	}
+	r.because(ReasonFailOpen)
+	r.list = down
+	if len(down) == 0 {
+		r.list = drained
+	} else {
+		r.lost = append(r.lost, drained...)
+	}
+	for i := range r.list {
+		r.list[i].up = true
+	}
+}
+
+// row ranks the sites, by name, for the client.
+func (r *naive) row(g Geo) map[string]int {
+	return naiveRow(r.spec, g, r.q.From, r.q.Client)
+}
+
+func naiveRow(spec Spec, g Geo, from SiteID, client netip.Prefix) map[string]int {
+	siteOf := func(name string) *SiteSpec {
+		for i := range spec.Sites {
+			if spec.Sites[i].Name == name {
+				return &spec.Sites[i]
+			}
+		}
+		return nil
+	}
+	var at *Point
+	region, here := "", ""
+	to, ruled := g.Default, false
+	if from != NoSite {
+		x := spec.Sites[from-1]
+		at, region, here = x.At, x.Region, x.Name
+	} else if client.IsValid() {
+		addr := client.Masked().Addr().Unmap()
+		best := -1
+		for _, n := range spec.Networks {
+			if n.Prefix.Contains(addr) && n.Prefix.Bits() > best {
+				best = n.Prefix.Bits()
+				at, region, here = nil, "", n.Site
+				if x := siteOf(n.Site); x != nil {
+					at, region = x.At, x.Region
+				}
+				if n.At != nil {
+					at = n.At
+				}
+				if n.Region != "" {
+					region = n.Region
+				}
+			}
+		}
+		best = -1
+		for _, x := range g.Rules {
+			if x.Region == "" && x.Prefix.Contains(addr) && x.Prefix.Bits() > best {
+				best = x.Prefix.Bits()
+				to, ruled = x.To, true
+			}
+		}
+	}
+	for _, x := range g.Rules {
+		if !ruled && x.Region != "" && x.Region == region {
+			to = x.To
+		}
+	}
+
+	keys := map[string][3]float64{} // lower is better: position in the rule's list, distance, position in the Spec
+	for i, x := range spec.Sites {
+		key := [3]float64{math.Inf(1), math.Inf(1), float64(i)}
+		if k := slices.Index(to.Sites, x.Name); k >= 0 {
+			key = [3]float64{float64(k)}
+		} else if at != nil && x.At != nil {
+			key[1], key[2] = distance(*at, *x.At), 0
+		} else if at == nil && here == x.Name {
+			key[1] = 0
+		}
+		keys[x.Name] = key
+	}
+	keys[""] = [3]float64{math.Inf(1), math.Inf(1), math.Inf(1)}
+	row := map[string]int{}
+	for name, key := range keys {
+		less := map[[3]float64]bool{}
+		for _, other := range keys {
+			if slices.Compare(other[:], key[:]) < 0 {
+				less[other] = true
+			}
+		}
+		row[name] = len(less)
+	}
+	return row
+}
+
+func (r *naive) geo(g Geo) {
+	row := r.row(g)
+	seen := map[int]bool{}
+	for _, list := range [][]naiveEndpoint{r.list, r.lost} {
+		for i := range list {
+			x := &list[i]
+			x.ranks = append(slices.Clone(x.ranks), row[x.e.Site])
+		}
+	}
+	for _, x := range r.list {
+		seen[row[x.e.Site]] = true
+	}
+	if len(seen) > 1 {
+		r.because(ReasonGeo)
+	}
+}
+
+func (r *naive) failover(f Failover) {
+	threshold := f.Threshold
+	if threshold == 0 {
+		threshold = 0.5
+	}
+	key := func(x naiveEndpoint) []int {
+		if len(f.Sites) == 0 {
+			return x.ranks
+		}
+		if k := slices.Index(f.Sites, x.e.Site); k >= 0 {
+			return []int{k}
+		}
+		return []int{len(f.Sites)}
+	}
+	var keys [][]int
+	for _, x := range slices.Concat(r.list, r.lost) {
+		keys = append(keys, key(x))
+	}
+	slices.SortFunc(keys, slices.Compare)
+	keys = slices.CompactFunc(keys, slices.Equal)
+
+	members := func(list []naiveEndpoint, k []int) []naiveEndpoint {
+		var in []naiveEndpoint
+		for _, x := range list {
+			if slices.Equal(key(x), k) {
+				in = append(in, x)
+			}
+		}
+		return in
+	}
+	best, found := 0, 0 // found: 1 some left, 2 some up, 3 enough up
+	for i, k := range keys {
+		up, all, ups, alls := 0.0, 0.0, 0.0, 0.0
+		live := members(r.list, k)
+		for _, x := range live {
+			if x.up {
+				up += float64(x.e.Weight)
+				ups++
+			}
+		}
+		for _, x := range append(live, members(r.lost, k)...) {
+			all += float64(x.e.Weight)
+			alls++
+		}
+		if all == 0 {
+			up, all = ups, alls
+		}
+		grade := 0
+		switch {
+		case ups > 0 && up >= threshold*all:
+			grade = 3
+		case ups > 0:
+			grade = 2
+		case len(live) > 0:
+			grade = 1
+		}
+		if grade > found {
+			best, found = i, grade
+		}
+	}
+	if found == 0 {
+		return
+	}
+	if best > 0 {
+		r.because(ReasonFailover)
+	}
+	r.list, r.lost = members(r.list, keys[best]), members(r.lost, keys[best])
+}
+
+// weighted draws every rank completely, with dice of its own.
+func (r *naive) weighted() {
+	r.dice = r.q.Dice + r.draws*0xd1342543de82ef95
+	r.draws++
+	r.order()
+	var done []naiveEndpoint
+	for len(r.list) > 0 {
+		n := 1
+		for n < len(r.list) && slices.Equal(r.list[n].ranks, r.list[0].ranks) {
+			n++
+		}
+		if n > 1 {
+			r.because(ReasonWeight)
+		}
+		group := slices.Clone(r.list[:n])
+		r.list = r.list[n:]
+		for len(group) > 1 {
+			total := uint64(0)
+			for _, x := range group {
+				total += uint64(x.e.Weight)
+			}
+			even := total == 0
+			if even {
+				total = uint64(len(group))
+			}
+			u := r.roll(total)
+			for i, x := range group {
+				w := uint64(x.e.Weight)
+				if even {
+					w = 1
+				}
+				if u < w {
+					done = append(done, x)
+					group = slices.Delete(group, i, i+1)
+					break
+				}
+				u -= w
+			}
+		}
+		done = append(done, group...)
+	}
+	r.list = done
+}
+
+// roll is one step of splitmix64 (Steele, Lea, Flood 2014), scaled to [0, n).
+func (r *naive) roll(n uint64) uint64 {
+	r.dice += 0x9e3779b97f4a7c15
+	z := r.dice
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb
+	z ^= z >> 31
+	v := new(big.Int).Mul(new(big.Int).SetUint64(z), new(big.Int).SetUint64(n))
+	return v.Rsh(v, 64).Uint64()
+}
+
+// sameDecision compares what reference yields.
+func sameDecision(a, b Decision) bool {
+	return slices.Equal(a.Endpoints, b.Endpoints) && a.Tier == b.Tier && cmp.Compare(a.TTL, b.TTL) == 0 && a.Reason == b.Reason
+}

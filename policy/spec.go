@@ -1,0 +1,119 @@
+package policy
+
+import "net/netip"
+
+// A Spec is everything a Plan is compiled from, in names, as a person wrote it.
+type Spec struct {
+	Sites    []SiteSpec
+	Networks []NetworkSpec
+	Services []ServiceSpec
+	Policies []PolicySpec
+}
+
+// A Point is a place on earth in degrees: latitude -90..90, longitude -180..180.
+type Point struct {
+	Lat float64 `json:"lat"`
+	Lon float64 `json:"lon"`
+}
+
+// A SiteSpec is one place that runs endpoints.
+type SiteSpec struct {
+	Name   string
+	At     *Point // nil: the site has no coordinates and is never "nearest"
+	Region string // "" or a name that geo stages can match
+}
+
+// A NetworkSpec says where the clients of a prefix are: at a site (its coordinates and region), or at a point and/or in a region.
+// The longest prefix wins.
+type NetworkSpec struct {
+	Prefix netip.Prefix
+	Site   string // if set, At and Region default to the site's
+	At     *Point
+	Region string
+}
+
+// A ServiceSpec is a named set of endpoints.
+type ServiceSpec struct {
+	Name      string
+	Endpoints []EndpointSpec
+}
+
+// MaxWeight is the largest weight of an endpoint.
+const MaxWeight = 1 << 20
+
+// An EndpointSpec is one address (or a pair: one IPv4, one IPv6) that serves a service. At least one of V4 and V6 is valid.
+type EndpointSpec struct {
+	Name   string // unique in its service; the full name is "service/name"
+	V4, V6 netip.Addr
+	Port   uint16 // 0 = not known; the edge and probes need one
+	Site   string // "" = no site
+	Weight uint32 // 0..MaxWeight; 0 = drawn only when every other weight is gone
+	Meta   map[string]string
+}
+
+// A PolicySpec is a chain of stages, run top to bottom.
+type PolicySpec struct {
+	Name   string
+	Stages []StageSpec
+}
+
+// A StageSpec is one stage: Healthy, Geo, Failover, Weighted or Take.
+type StageSpec interface{ stageName() string }
+
+// Healthy drops endpoints that are down or drained. If none is left it fails open: all that are not drained count as up; if
+// there is none of those either, all do. Stages after it see those that count as up as up.
+type Healthy struct{}
+
+// Geo ranks candidates by where the client is. The first matching rule decides: own networks (longest prefix), then the region
+// of the client's place, then Default. Sites that the rule does not list rank after those it lists: by distance if the client's
+// coordinates are known, else in the order of the Spec. Endpoints without a site rank last. A second geo stage orders those to which
+// the first gave the same rank.
+type Geo struct {
+	Rules   []GeoRule
+	Default GeoTarget
+}
+
+// A GeoRule maps a network or a region to a target. Exactly one of Prefix and Region is set.
+type GeoRule struct {
+	Prefix netip.Prefix
+	Region string
+	To     GeoTarget
+}
+
+// A GeoTarget is an ordered list of sites, or the nearest by great-circle distance. Nearest with a client of unknown place falls
+// back to the order of the Spec's sites (never to 0,0), but a client at a site without coordinates has that site first. Sites
+// equally far, to the metre, share a rank; sites without coordinates rank after those with.
+type GeoTarget struct {
+	Nearest bool
+	Sites   []string
+}
+
+// Failover keeps the first group of candidates that still has at least Threshold of its weight, and drops the others. Groups are
+// the listed Sites in order (endpoints elsewhere form a last group), or, without a list, the ranks that an earlier geo stage gave.
+// A group's weight is that of its candidates and of those that a healthy stage dropped; if all of it is 0, their numbers count. What
+// is down counts as missing even if no healthy stage dropped it. If no group has Threshold, the first group with any candidate up is
+// kept, or with any left.
+type Failover struct {
+	Sites     []string
+	Threshold float64 // (0,1]; 0 means 0.5
+}
+
+// Weighted orders candidates of equal rank by a random draw without replacement, each with probability weight/sum. Weight 0 is drawn
+// after all others, evenly.
+type Weighted struct{}
+
+// Take keeps the first N candidates, N ≥ 1. It does nothing if the Query says how many it wants.
+type Take struct{ N int }
+
+func (Healthy) stageName() string  { return "healthy" }
+func (Geo) stageName() string      { return "geo" }
+func (Failover) stageName() string { return "failover" }
+func (Weighted) stageName() string { return "weighted" }
+func (Take) stageName() string     { return "take" }
+
+// A Problem is one thing wrong with a Spec. Path leads to it in the terms of the configuration file, e.g.
+// {"policies", "close-by", "1", "geo", "europe"}; numbers are zero-based positions in lists.
+type Problem struct {
+	Path []string
+	Msg  string // lower case, says what is wrong and what would be right
+}

@@ -1,0 +1,88 @@
+package registry
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/meridian-gslb/meridian/policy"
+)
+
+// Apply makes a Compiled the base of the World and merges the catalogs into it again. It cannot fail. Verdicts and overrides follow
+// the names of endpoints. It returns the new Snapshot.
+func (r *Registry) Apply(c *Compiled) *Snapshot {
+	r.mu.Lock()
+	r.compiled = c
+	was := r.merged
+	r.merged = merge(c, r.catalogs, r.allowLoopback)
+	s, changes := r.newWorld()
+	now := r.merged
+	r.mu.Unlock()
+	r.logWorld("configuration applied", s, was, now)
+	r.logTransitions(changes)
+	return s
+}
+
+// Publish replaces what a source says exists. An endpoint that is invalid or exceeds a limit is refused alone (see Refused), and
+// services that the configuration does not define are kept aside (see Orphans) until it does. A Catalog that changes nothing makes
+// no Snapshot. The Catalog must not be changed afterwards.
+func (r *Registry) Publish(source string, c Catalog) {
+	r.mu.Lock()
+	r.catalogs[source] = c
+	was := r.merged
+	r.merged = merge(r.compiled, r.catalogs, r.allowLoopback)
+	now := r.merged
+	if sameEndpoints(was, now) {
+		r.merged.services, r.merged.plan = was.services, was.plan // the ids of the Snapshot in force
+		r.mu.Unlock()
+		r.logRefused(was, now)
+		return
+	}
+	s, changes := r.newWorld()
+	r.mu.Unlock()
+	r.logWorld("source "+source+" published", s, was, now)
+	r.logTransitions(changes)
+}
+
+// newWorld publishes the merged World and tells the subscribers. Callers hold mu.
+func (r *Registry) newWorld() (*Snapshot, []transition) {
+	p := r.merged.plan
+	r.follow(p)
+	health, changes := r.assess(p)
+	s := &Snapshot{
+		Gen:    r.current.Load().Gen + 1,
+		World:  World{Plan: p, Zones: r.compiled.zones, Routes: r.compiled.routes},
+		Health: health,
+	}
+	r.current.Store(s)
+	for c := range r.subscribers {
+		tick(c)
+	}
+	return s, changes
+}
+
+func sameEndpoints(a, b merged) bool {
+	return maps.Equal(a.origin, b.origin) && slices.EqualFunc(a.services, b.services, func(a, b policy.ServiceSpec) bool {
+		return a.Name == b.Name && slices.EqualFunc(a.Endpoints, b.Endpoints, sameEndpoint)
+	})
+}
+
+func sameEndpoint(a, b policy.EndpointSpec) bool {
+	return a.Name == b.Name && a.V4 == b.V4 && a.V6 == b.V6 && a.Port == b.Port && a.Site == b.Site && a.Weight == b.Weight &&
+		maps.Equal(a.Meta, b.Meta)
+}
+
+func (r *Registry) logWorld(what string, s *Snapshot, was, now merged) {
+	r.log.Info(what, "gen", s.Gen, "services", s.Plan.NumServices(), "endpoints", s.Plan.NumEndpoints())
+	r.logRefused(was, now)
+}
+
+// logRefused writes one line when what is refused has changed; Refused has the rest.
+func (r *Registry) logRefused(was, now merged) {
+	if now.refusals == 0 || now.refusals == was.refusals && slices.Equal(was.refused, now.refused) {
+		return
+	}
+	first := now.refused[0]
+	r.log.Warn("endpoints refused", "number", now.refusals,
+		"first", fmt.Sprintf("%s of %s, published by %s: %s", first.Name, clip(first.Service), first.Source, first.Reason))
+}
