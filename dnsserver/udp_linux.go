@@ -166,8 +166,10 @@ func (w *udpWorker) run(ctx context.Context) error {
 	}
 }
 
-// drain answers what was received before the end.
+// drain shuts the socket to newcomers and answers what was received before. A query that comes later is refused by the kernel, so
+// that its sender knows at once; without that, one that came between the last read and the close would be lost without a word.
 func (w *udpWorker) drain(rc syscall.RawConn) error {
+	_ = rc.Control(refuseNewcomers)
 	for range drainLimit {
 		var n int
 		var err error
@@ -179,6 +181,15 @@ func (w *udpWorker) drain(rc syscall.RawConn) error {
 		}
 	}
 	return nil
+}
+
+// refuseNewcomers connects a UDP socket to its own address. From then on the kernel takes messages for it from there alone, and
+// nobody else is there; what already waits stays, and answers still go where each is sent.
+func refuseNewcomers(fd uintptr) {
+	self, err := unix.Getsockname(int(fd))
+	if err == nil {
+		_ = unix.Connect(int(fd), self) // at worst, newcomers go unanswered
+	}
 }
 
 // receive reads a batch without waiting. As it never waits, nor sendNow, the Go scheduler is not told of the calls: it would take
