@@ -26,9 +26,9 @@ const maxAddresses = 64
 
 // AnswererOptions are what an Answerer needs.
 type AnswererOptions struct {
-	Snapshot  func() *registry.Snapshot // required; loaded once for each query; never nil
+	Snapshot  func() *registry.Snapshot // required; loaded once for each batch of messages; never nil
 	Dice      func() uint64             // required; fresh random numbers, of this Answerer alone
-	Now       func() int64              // Unix seconds; default: the clock
+	Now       func() int64              // Unix seconds, read once for each batch; default: the clock
 	Transport Transport                 // default UDP
 	UDPSize   uint16                    // announced to clients; default DefaultUDPSize
 }
@@ -38,6 +38,10 @@ type AnswererOptions struct {
 type Answerer struct {
 	AnswererOptions
 	counters *counters
+
+	// Of the batch at hand.
+	snapshot *registry.Snapshot
+	now      int64
 
 	// Of the query at hand.
 	query   wire.Query
@@ -69,6 +73,14 @@ func NewAnswerer(o AnswererOptions) *Answerer {
 // least 512; over UDP, what the client takes bounds it further. dst and msg must not overlap. Answer does not allocate if dst has
 // room for the response.
 func (a *Answerer) Answer(dst, msg []byte, from netip.AddrPort, limit int) []byte {
+	a.begin()
+	dst = a.answer(dst, msg, from, limit)
+	a.end()
+	return dst
+}
+
+// answer is Answer for one message of a batch.
+func (a *Answerer) answer(dst, msg []byte, from netip.AddrPort, limit int) []byte {
 	if from.Port() == 0 { // nobody listens there: a forgery
 		a.counters.drop(dropMalformed)
 		return dst
@@ -83,7 +95,7 @@ func (a *Answerer) Answer(dst, msg []byte, from netip.AddrPort, limit int) []byt
 
 	rcode := a.refuse(outcome)
 	if rcode == wire.NoError {
-		rcode = a.resolve(a.Snapshot(), from.Addr())
+		rcode = a.resolve(a.snapshot, from.Addr())
 	}
 	a.builder.SetRCode(rcode)
 	a.counters.count(&a.query, from.Addr(), a.path.zone(), rcode)
@@ -131,7 +143,6 @@ func (a *Answerer) refuse(outcome wire.Outcome) wire.RCode {
 // (RFC 6604 3). AA belongs to the first name (RFC 1035 4.1.1).
 func (a *Answerer) resolve(s *registry.Snapshot, from netip.Addr) wire.RCode {
 	p, b := &a.path, &a.builder
-	a.counters.follow(s)
 	p.follow(s.Zones, a.query.Name, a.query.Type)
 	for i := range p.aliases[:p.n] {
 		b.SetAuthoritative()
@@ -201,7 +212,7 @@ func (a *Answerer) steer(s *registry.Snapshot, from netip.Addr) bool {
 		Family:  family,
 		Key:     a.client.key(),
 		Dice:    a.Dice(),
-		Now:     a.Now(),
+		Now:     a.now,
 	}
 	a.decided = s.Plan.Decide(&a.scratch, a.asked, s.Health)
 	a.collect(s.Plan)

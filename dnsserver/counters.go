@@ -184,8 +184,8 @@ func (c *counters) answered(p *policy.Plan, steer *zone.Steer, site policy.SiteI
 	sc[why].Add(1)
 }
 
-// follow forgets what belongs to an earlier snapshot: pointers into its zones, and its site ids. It comes before the counts of each
-// query.
+// follow forgets what belongs to an earlier snapshot: pointers into its zones, and its site ids. It comes before the counts of a
+// batch.
 func (c *counters) follow(s *registry.Snapshot) {
 	if s.Zones != c.set {
 		c.set = s.Zones
@@ -198,6 +198,9 @@ func (c *counters) follow(s *registry.Snapshot) {
 		c.gen++
 	}
 }
+
+// publish lets everybody read what a batch counted.
+func (c *counters) publish() {}
 
 // record returns the counters of a steered record met for the first time in this snapshot.
 func (c *counters) record(steer *zone.Steer) *recordCounters {

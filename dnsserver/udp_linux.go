@@ -78,7 +78,6 @@ func setUDPOptions(fd int, addr netip.Addr) error {
 type udpWorker struct {
 	conn     *net.UDPConn
 	answerer *Answerer
-	now      int64 // Unix seconds at the last batch
 	udpSize  int
 
 	recv, send       [batch]mmsghdr
@@ -107,7 +106,6 @@ type mmsghdr struct {
 func newUDPWorker(conn *net.UDPConn, a *Answerer, udpSize int) *udpWorker {
 	w := &udpWorker{conn: conn, answerer: a, udpSize: udpSize}
 	w.out.write = w.sendNow
-	a.Now = func() int64 { return w.now }
 	for i := range batch {
 		w.answers[i] = make([]byte, 0, udpSize+outSlack)
 		w.recvIov[i].Base = &w.in[i][0]
@@ -204,11 +202,11 @@ func (w *udpWorker) receive(fd uintptr) (int, error) {
 
 // serve answers the first n messages and sends the answers.
 func (w *udpWorker) serve(rc syscall.RawConn, n int) error {
-	w.now = time.Now().Unix()
+	w.answerer.begin()
 	answers := 0
 	for i := range n {
 		r := &w.recv[i]
-		out := w.answerer.Answer(w.answers[i][:0], w.in[i][:r.len], addrPort(&w.names[i]), w.udpSize)
+		out := w.answerer.answer(w.answers[i][:0], w.in[i][:r.len], addrPort(&w.names[i]), w.udpSize)
 		if len(out) > 0 {
 			w.answers[i] = out
 			w.sendIov[answers].Base = &out[0]
@@ -221,6 +219,7 @@ func (w *udpWorker) serve(rc syscall.RawConn, n int) error {
 		}
 	}
 	err := w.transmit(rc, answers)
+	w.answerer.end()
 	for i := range n {
 		w.rearm(i)
 	}
