@@ -11,7 +11,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/meridian-gslb/meridian/admin"
@@ -37,10 +39,14 @@ type Config struct {
 	Site       string                  // where this process runs; "": it does not say
 	Log        LogConfig
 	Warnings   []Problem // what is allowed but probably not meant, in the order of the file
+	Files      Files     // the data files that were read: zones, networks, secrets
+
+	name, text string // the file as it was read, for Reread
 }
 
-// Load reads and checks a file, and looks at no other: paths in it stay as they are. The error is an *Errors if something is wrong in
-// the file, and the file system's if it cannot be read.
+// Load reads and checks a file, and the data files it names by paths from its directory; it looks at nothing else: paths of
+// certificates and of the state stay as they are. The error is an *Errors if something is wrong in the files, and the file system's
+// if the configuration cannot be read.
 func Load(fsys fs.FS, name string) (*Config, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -51,23 +57,43 @@ func Load(fsys fs.FS, name string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(name, data)
+	dir := path.Dir(name)
+	c, _, err := parseFile(name, data, setting{
+		open:    fsys.Open,
+		resolve: func(p string) string { return path.Join(dir, p) },
+		readers: runtime.GOMAXPROCS(0),
+	})
+	return c, err
 }
 
-// ReadFile is Load for a file of the operating system; path is also what problems call it. Relative paths in it begin at its
+// ReadFile is Load for a file of the operating system; name is also what problems call it. Relative paths in it begin at its
 // directory, and the files they name are looked at as the rooms will: certificates and keys that do not load are errors, those that
 // are not valid now are warnings, and what cannot be the directory for state is an error. The Config has the paths to open.
-func ReadFile(path string) (*Config, error) {
-	f, err := os.Open(path)
+func ReadFile(name string) (*Config, error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("configs: %w", err)
 	}
 	defer f.Close()
-	data, err := read(f, path)
+	data, err := read(f, name)
 	if err != nil {
 		return nil, err
 	}
-	return parseFile(path, data, func(f *file) { f.look(filepath.Dir(path), time.Now()) })
+	where := below(filepath.Dir(name))
+	where.look, where.readers = true, runtime.GOMAXPROCS(0)
+	c, _, err := parseFile(name, data, where)
+	return c, err
+}
+
+// Reread returns a Config of ReadFile with its data files as they are now: what did not change is taken over, what did is read again.
+// The text of the configuration file is that of c, whatever became of the file. The Files are those that were read, or that could
+// not be, also when there is an error, which is an *Errors.
+//
+// It works in one goroutine, as what serves should hardly notice.
+func Reread(c *Config) (*Config, Files, error) {
+	where := below(filepath.Dir(c.name))
+	where.readers, where.previous = 1, c
+	return parseFile(c.name, []byte(c.text), where)
 }
 
 // read reads no more than it takes to know that a file is too large.
@@ -79,13 +105,16 @@ func read(f io.Reader, name string) ([]byte, error) {
 	return data, nil
 }
 
-// Parse checks the contents of a file and nothing else; name is what problems call it. It returns a Config, or an *Errors with
-// everything that is wrong, never both.
-func Parse(name string, data []byte) (*Config, error) { return parseFile(name, data, func(*file) {}) }
+// Parse checks the contents of a file and nothing else; name is what problems call it. A text that names data files is an error. It
+// returns a Config, or an *Errors with everything that is wrong, never both.
+func Parse(name string, data []byte) (*Config, error) {
+	c, _, err := parseFile(name, data, alone())
+	return c, err
+}
 
-// parseFile is Parse, and what look adds to it when all is decoded.
-func parseFile(name string, data []byte, look func(*file)) (*Config, error) {
-	f := newFile(name, data)
+// parseFile is Parse of a file in its setting. The Files are those that were looked at, whatever came of it.
+func parseFile(name string, data []byte, where setting) (*Config, Files, error) {
+	f := newFile(name, data, where)
 	root, syntax := yaml.Parse(data)
 	for _, e := range syntax {
 		f.errors.add(f.problem(e.Pos, nil, "", e.Msg))
@@ -94,14 +123,15 @@ func parseFile(name string, data []byte, look func(*file)) (*Config, error) {
 	if root != nil {
 		f.decode(root)
 		f.compile()
-		look(f)
+		f.look(time.Now())
 	}
-	if err := newErrors(&f.errors); err != nil {
-		return nil, err
+	if err := f.problemsFound(); err != nil {
+		return nil, f.config.Files, err
 	}
 	f.warn()
 	f.config.Warnings = f.warnings.sorted()
-	return f.config, nil
+	f.config.name, f.config.text = name, string(data)
+	return f.config, f.config.Files, nil
 }
 
 //go:embed dev.yaml

@@ -28,7 +28,8 @@ func corpus(t testing.TB, pattern string) map[string][]byte {
 	return files
 }
 
-// Each file in testdata/bad begins with one line for each problem it has: "# want: LINE:COL: part of path and message".
+// Each file in testdata/bad begins with one line for each problem it has: "# want: LINE:COL: part of path and message", with the name
+// of the file before the line if it is in a data file.
 func TestBadFiles(t *testing.T) {
 	files := corpus(t, "testdata/bad/*.yaml")
 	if len(files) < 100 {
@@ -44,7 +45,7 @@ func TestBadFiles(t *testing.T) {
 				}
 				wants = append(wants, strings.TrimSpace(want))
 			}
-			config, err := Parse(name, data)
+			config, err := Load(os.DirFS("testdata/bad"), name)
 			var all *Errors
 			if config != nil || !errors.As(err, &all) {
 				t.Fatalf("want *Errors alone, got config %v, error %v", config != nil, err)
@@ -54,15 +55,32 @@ func TestBadFiles(t *testing.T) {
 			}
 			for i := range min(len(wants), len(all.Problems)) {
 				p := all.Problems[i]
-				place, text, _ := strings.Cut(wants[i], ": ")
 				head, rest, _ := strings.Cut(p.String(), "\n")
-				if got := fmt.Sprintf("%d:%d", p.Line, p.Column); got != place || !strings.Contains(head, text) {
+				if !matches(p, name, wants[i]) {
 					t.Errorf("got  %s\nwant %s", head, wants[i])
 				}
-				checkExcerpt(t, data, p, rest)
+				text := data
+				if p.File != name {
+					var err error
+					if text, err = os.ReadFile(filepath.Join("testdata/bad", p.File)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				checkExcerpt(t, text, p, rest)
 			}
 		})
 	}
+}
+
+// matches reports whether a problem is at the place and has the text of a wanted one. main is the file that was read.
+func matches(p Problem, main, want string) bool {
+	place, text, _ := strings.Cut(want, ": ")
+	got := fmt.Sprintf("%d:%d", p.Line, p.Column)
+	if p.File != main {
+		got = p.File + ":" + got
+	}
+	head, _, _ := strings.Cut(p.String(), "\n")
+	return got == place && strings.Contains(head, text)
 }
 
 // checkExcerpt checks that a problem shows its line, and its caret stands under its column.
@@ -77,6 +95,9 @@ func checkExcerpt(t *testing.T, data []byte, p Problem, shown string) {
 	if want := fmt.Sprintf("%6d | %s", p.Line, line); len(line) < 100 && source != want {
 		t.Errorf("shows %q, want %q", source, want)
 	}
+	if p.Column == 0 {
+		return
+	}
 	at := strings.Index(caret, "^") - len("       | ")
 	if want := p.Column - 1; len(line) < 100 && at != want {
 		t.Errorf("caret at %d, want %d:\n%s", at, want, shown)
@@ -88,7 +109,7 @@ func TestGoodFiles(t *testing.T) {
 	for _, pattern := range []string{"*.yaml", "testdata/good/*.yaml"} {
 		for name, data := range corpus(t, pattern) {
 			t.Run(name, func(t *testing.T) {
-				config, err := Parse(name, data)
+				config, err := Load(os.DirFS(filepath.Dir(pattern)), name)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -102,9 +123,7 @@ func TestGoodFiles(t *testing.T) {
 					t.Errorf("%d warnings, want %d: %v", len(config.Warnings), len(wants), config.Warnings)
 				}
 				for i := range min(len(wants), len(config.Warnings)) {
-					place, text, _ := strings.Cut(wants[i], ": ")
-					w := config.Warnings[i]
-					if got := fmt.Sprintf("%d:%d", w.Line, w.Column); got != place || !strings.Contains(w.String(), text) {
+					if w := config.Warnings[i]; !matches(w, name, wants[i]) {
 						t.Errorf("got %v, want %s", w, wants[i])
 					}
 				}

@@ -3,6 +3,7 @@ package configs
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/meridian-gslb/meridian/configs/yaml"
 	"github.com/meridian-gslb/meridian/dnsserver/zone"
@@ -14,8 +15,10 @@ import (
 // A file is one configuration file on its way to a Config.
 type file struct {
 	decoder
-	root   value
-	config *Config
+	setting setting
+	root    value
+	config  *Config
+	noting  sync.Mutex // guards config.Files, as data files are read side by side
 
 	// What the file declares, known before anything that refers to it is read.
 	sites, services, policies, regions names
@@ -35,10 +38,11 @@ type file struct {
 }
 
 // newFile returns a file with nothing read.
-func newFile(name string, data []byte) *file {
+func newFile(name string, data []byte, where setting) *file {
 	return &file{
+		setting: where,
 		decoder: decoder{file: name, lines: strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n"),
-			blamed: map[string]bool{}, held: map[string]bool{}, meant: map[string]bool{}, unread: map[yaml.Pos]bool{}},
+			blamed: map[string]bool{}, held: map[string]bool{}, meant: map[string]bool{}, unread: map[yaml.Pos]bool{}, errors: problemList{main: name}, warnings: problemList{main: name}},
 		config: &Config{},
 		probes: map[string]probes.Check{},
 		uses:   map[string]bool{},
@@ -109,11 +113,6 @@ func (f *file) declare(root *yaml.Node) {
 
 // decodeSite reads "site".
 func (f *file) decodeSite(v value) { f.config.Site = f.site(v) }
-
-// decodeGeo reads "geo".
-func (f *file) decodeGeo(v value) {
-	f.object(v, inGeo, func(_ string, v value) { f.decodeNetworks(v) })
-}
 
 // decodeState reads "state".
 func (f *file) decodeState(v value) {

@@ -28,17 +28,17 @@ func (f *file) filePath(v value) string {
 	return s
 }
 
-// look lets relative paths begin at dir, and reports what is wrong with the files they name: what the rooms would refuse when they
-// start.
-func (f *file) look(dir string, now time.Time) {
-	from := func(path string) string {
-		if path == "" || filepath.IsAbs(path) {
-			return path
-		}
-		return filepath.Join(dir, path)
+// look lets relative paths begin where the setting says, and reports what is wrong with the files they name: what the rooms would
+// refuse when they start. Only a file of the operating system has a place where paths begin.
+func (f *file) look(now time.Time) {
+	if !f.setting.native {
+		return
 	}
+	from := f.setting.resolve
 	f.config.State = from(f.config.State)
-	f.lookAtState()
+	if f.setting.look {
+		f.lookAtState()
+	}
 	edge := f.config.Edge
 	if edge == nil {
 		return
@@ -46,7 +46,7 @@ func (f *file) look(dir string, now time.Time) {
 	for i, at := range f.pairs {
 		pair := &edge.Certificates[i]
 		pair.Cert, pair.Key = from(pair.Cert), from(pair.Key)
-		if len(edge.HTTPS) > 0 && pair.Cert != "" && pair.Key != "" {
+		if f.setting.look && len(edge.HTTPS) > 0 && pair.Cert != "" && pair.Key != "" {
 			f.lookAtPair(at, *pair, now)
 		}
 	}
@@ -99,21 +99,11 @@ func (f *file) pairErrors(at filePair, err error) {
 	if e.Key {
 		v = at.key
 	}
-	var pathErr *fs.PathError
-	switch {
-	case errors.Is(e.Err, fs.ErrNotExist):
-		hint := ""
-		if !filepath.IsAbs(v.Value) {
-			hint = " (a relative path begins at the directory of this file)"
-		}
-		f.errorf(v, "there is no file %q%s", e.File, hint)
-	case errors.Is(e.Err, fs.ErrPermission):
-		f.errorf(v, "%s", denied(e.File, processUser()))
-	case errors.As(e.Err, &pathErr):
-		f.errorf(v, "%q: %v", e.File, pathErr.Err)
-	default:
-		f.errorf(v, "%q %v", e.File, e.Err)
+	if errors.Is(e.Err, fs.ErrNotExist) || errors.Is(e.Err, fs.ErrPermission) || errors.As(e.Err, new(*fs.PathError)) {
+		f.cannotRead(v, e.File, e.Err)
+		return
 	}
+	f.errorf(v, "%q %v", e.File, e.Err)
 }
 
 // denied says why a user may not read a file, and what would help.

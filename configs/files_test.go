@@ -190,7 +190,9 @@ func TestDenied(t *testing.T) {
 				t.Errorf("got %s\nwant %s", got, want)
 			}
 		}
-		_, err := parseFile("f", []byte("edge:\n  https: \"127.0.0.1:0\"\n  certificates: [{cert: good.pem, key: secret.key}]\n"), func(f *file) { f.look(dir, time.Now()) })
+		where := below(dir)
+		where.look = true
+		_, _, err := parseFile("f", []byte("edge:\n  https: \"127.0.0.1:0\"\n  certificates: [{cert: good.pem, key: secret.key}]\n"), where)
 		want := fmt.Sprintf("f:3:40: edge.certificates[0].key: permission denied to read %q as user %s: the file of", secret, processUser())
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v\nwant %s", err, want)

@@ -41,7 +41,7 @@ func (s section) keys() []string {
 	case inSite:
 		return []string{"at", "region", "edge"}
 	case inGeo:
-		return []string{"networks"}
+		return []string{"networks", "networks_file"}
 	case inNetwork:
 		return []string{"site", "at", "region"}
 	case inService:

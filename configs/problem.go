@@ -14,11 +14,12 @@ const (
 	maxKept  = 2000
 )
 
-// A Problem is one thing in a configuration file that is wrong, or (as a warning) that is probably not meant. It is a value.
+// A Problem is one thing in a configuration file, or in a data file that it names, that is wrong, or (as a warning) that is probably
+// not meant. It is a value.
 type Problem struct {
 	File       string `json:"file"`
 	Line       int    `json:"line"`                 // from 1
-	Column     int    `json:"column"`               // from 1, in characters
+	Column     int    `json:"column"`               // from 1, in characters; 0 is the line as a whole, of a data file
 	Path       string `json:"path"`                 // the key it belongs to, e.g. services.web.endpoints[0].port; "" is the whole file
 	Message    string `json:"message"`              // lower case; says what is wrong and what would be right
 	Suggestion string `json:"suggestion,omitempty"` // the word that was probably meant
@@ -26,10 +27,14 @@ type Problem struct {
 	caret      int    // characters before the column in Source
 }
 
-// String returns the problem in three lines: place, key and message; the source line; a caret under the column.
+// String returns the problem in three lines: place, key and message; the source line; a caret under the column, if it has one.
 func (p Problem) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d:%d: ", p.File, p.Line, p.Column)
+	fmt.Fprintf(&b, "%s:%d:", p.File, p.Line)
+	if p.Column > 0 {
+		fmt.Fprintf(&b, "%d:", p.Column)
+	}
+	b.WriteByte(' ')
 	if p.Path != "" {
 		b.WriteString(p.Path + ": ")
 	}
@@ -38,12 +43,15 @@ func (p Problem) String() string {
 		fmt.Fprintf(&b, " (did you mean %q?)", p.Suggestion)
 	}
 	if p.Source != "" {
-		fmt.Fprintf(&b, "\n%6d | %s\n       | %s^", p.Line, p.Source, strings.Repeat(" ", p.caret))
+		fmt.Fprintf(&b, "\n%6d | %s", p.Line, p.Source)
+	}
+	if p.Source != "" && p.Column > 0 {
+		fmt.Fprintf(&b, "\n       | %s^", strings.Repeat(" ", p.caret))
 	}
 	return b.String()
 }
 
-// Errors is everything wrong with one file, in the order of its lines. The error of Load and Parse is always an *Errors.
+// Errors is everything wrong with one file, in the order of its lines, and then with its data files. The error of Load and Parse is always an *Errors.
 type Errors struct {
 	Problems []Problem // the first 100
 	Total    int       // how many there are
@@ -72,17 +80,20 @@ func (e *Errors) MarshalJSON() ([]byte, error) {
 	}{e.Total, e.Problems})
 }
 
-// newErrors returns nil if there are no problems.
-func newErrors(l *problemList) error {
-	if l.total == 0 {
+// problemsFound returns the errors as an *Errors, nil if there are none.
+func (f *file) problemsFound() error {
+	if f.errors.total == 0 {
 		return nil
 	}
-	ps := l.sorted()
-	return &Errors{Problems: ps[:min(len(ps), maxShown)], Total: l.total}
+	ps := f.errors.sorted()
+	ps = ps[:min(len(ps), maxShown)]
+	f.showLines(ps)
+	return &Errors{Problems: ps, Total: f.errors.total}
 }
 
 // problemList collects problems; the same one twice counts once.
 type problemList struct {
+	main  string // the configuration file; its problems come before those of data files
 	list  []Problem
 	seen  map[Problem]bool
 	total int
@@ -104,8 +115,14 @@ func (l *problemList) add(p Problem) {
 }
 
 func (l *problemList) sorted() []Problem {
+	rank := func(p Problem) int {
+		if p.File == l.main {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(l.list, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return l.list
 }

@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/meridian-gslb/meridian/configs/yaml"
@@ -59,45 +58,6 @@ func (d *decoder) region(v value) string {
 		d.errorf(v, "a region cannot be called \"default\": geo stages use the word")
 	}
 	return s
-}
-
-// decodeNetworks reads "geo.networks".
-func (f *file) decodeNetworks(v value) {
-	seen := map[netip.Prefix]bool{}
-	for _, p := range f.entries(v) {
-		v := v.child(p)
-		prefix, wrong := parsePrefix(p.Key.Value)
-		switch {
-		case wrong != "":
-			f.report(p.Key.Pos, v.path, "", wrong)
-		case seen[prefix]:
-			f.report(p.Key.Pos, v.path, "", fmt.Sprintf("network %s is declared twice", prefix))
-			wrong = "twice"
-		}
-		seen[prefix] = true
-		n := policy.NetworkSpec{Prefix: prefix}
-		if v.Kind == yaml.Scalar {
-			n.Site = f.site(v)
-		} else {
-			f.object(v, inNetwork, func(key string, v value) {
-				switch key {
-				case "site":
-					n.Site = f.site(v)
-				case "at":
-					n.At = f.point(v)
-				case "region":
-					n.Region = f.region(v)
-				}
-			})
-			if len(v.Pairs) == 0 && (v.Kind == yaml.Mapping || v.Kind == yaml.Null) {
-				f.errorf(v, "a site, or a mapping with site, at or region, is expected here")
-				continue
-			}
-		}
-		if wrong == "" && (n.Site != "" || n.At != nil || n.Region != "") {
-			f.spec.Networks = append(f.spec.Networks, n)
-		}
-	}
 }
 
 // site reads the name of a site that the file declares; "" if there is none of that name.

@@ -1,0 +1,214 @@
+package configs
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/meridian-gslb/meridian/configs/yaml"
+	"github.com/meridian-gslb/meridian/policy"
+)
+
+// maxNetworksFile bounds geo.networks_file: about two million lines.
+const maxNetworksFile = 64 << 20
+
+// decodeGeo reads "geo": the networks of the configuration first, whatever the order of the keys, as those of the file must differ
+// from them.
+func (f *file) decodeGeo(v value) {
+	var networks, path value
+	f.object(v, inGeo, func(key string, v value) {
+		switch key {
+		case "networks":
+			networks = v
+		case "networks_file":
+			path = v
+		}
+	})
+	if networks.Node != nil {
+		f.decodeNetworks(networks)
+	}
+	if path.Node != nil {
+		f.decodeNetworksFile(path)
+	}
+}
+
+// decodeNetworks reads "geo.networks".
+func (f *file) decodeNetworks(v value) {
+	seen := map[netip.Prefix]bool{}
+	for _, p := range f.entries(v) {
+		v := v.child(p)
+		prefix, wrong := parsePrefix(p.Key.Value)
+		switch {
+		case wrong != "":
+			f.report(p.Key.Pos, v.path, "", wrong)
+		case seen[prefix]:
+			f.report(p.Key.Pos, v.path, "", fmt.Sprintf("network %s is declared twice", prefix))
+			wrong = "twice"
+		}
+		seen[prefix] = true
+		n := policy.NetworkSpec{Prefix: prefix}
+		if v.Kind == yaml.Scalar {
+			n.Site = f.site(v)
+		} else {
+			f.object(v, inNetwork, func(key string, v value) {
+				switch key {
+				case "site":
+					n.Site = f.site(v)
+				case "at":
+					n.At = f.point(v)
+				case "region":
+					n.Region = f.region(v)
+				}
+			})
+			if len(v.Pairs) == 0 && (v.Kind == yaml.Mapping || v.Kind == yaml.Null) {
+				f.errorf(v, "a site, or a mapping with site, at or region, is expected here")
+				continue
+			}
+		}
+		if wrong == "" && (n.Site != "" || n.At != nil || n.Region != "") {
+			f.spec.Networks = append(f.spec.Networks, n)
+		}
+	}
+}
+
+// decodeNetworksFile reads the file that "geo.networks_file" names: a network and a site on each line.
+func (f *file) decodeNetworksFile(v value) {
+	path := f.filePath(v)
+	if path == "" {
+		return
+	}
+	path = f.setting.resolve(path)
+	text, err := f.readData(path, maxNetworksFile)
+	if err != nil {
+		f.cannotRead(v, path, err)
+		return
+	}
+	r := networksReader{file: f, path: path, key: v.path, sites: make(map[string]string, len(f.sites.list)), inline: map[netip.Prefix]bool{}}
+	for _, s := range f.sites.list {
+		r.sites[s] = s
+	}
+	for _, n := range f.spec.Networks {
+		r.inline[n.Prefix] = true
+	}
+	r.read(text)
+	if list := r.unique(); len(f.spec.Networks) == 0 {
+		f.spec.Networks = list // not copied: there may be very many
+	} else {
+		f.spec.Networks = append(f.spec.Networks, list...)
+	}
+}
+
+// A networksReader reads a file of networks. What it keeps holds on to nothing of the file's text.
+type networksReader struct {
+	*file
+	path   string
+	key    *step
+	sites  map[string]string     // sites by their name, so that all networks share one copy of it
+	inline map[netip.Prefix]bool // networks of the configuration itself
+
+	list  []policy.NetworkSpec
+	lines []int32 // parallel to list: where it stands
+}
+
+// read reads all lines. Empty ones, and what follows "#", mean nothing.
+func (r *networksReader) read(text string) {
+	text = strings.TrimPrefix(text, "\ufeff")
+	number := strings.Count(text, "\n") + 1
+	r.list, r.lines = make([]policy.NetworkSpec, 0, number), make([]int32, 0, number)
+	number = 0
+	for line := range strings.Lines(text) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		network, rest := field(line)
+		if network == "" {
+			continue
+		}
+		column := strings.Index(line, network) + 1
+		site, rest := field(rest)
+		if more, _ := field(rest); more != "" || site == "" {
+			r.dataProblem(r.path, number, column, r.key, "a network and a site are expected on a line, such as 192.0.2.0/24 eu-west")
+			continue
+		}
+		prefix, wrong := parsePrefix(network)
+		if wrong != "" {
+			r.dataProblem(r.path, number, column, r.key, wrong)
+			continue
+		}
+		name, ok := r.sites[site]
+		if !ok {
+			r.unknownSite(number, column+len(network)+strings.Index(line[column-1+len(network):], site), site)
+			continue
+		}
+		if len(r.inline) > 0 && r.inline[prefix] {
+			r.dataProblem(r.path, number, column, r.key, fmt.Sprintf("network %s stands in geo.networks too; remove it here or there", prefix))
+			continue
+		}
+		r.list, r.lines = append(r.list, policy.NetworkSpec{Prefix: prefix, Site: name}), append(r.lines, int32(number))
+	}
+}
+
+// field returns the first word of a line, and what follows it.
+func field(s string) (word, rest string) {
+	const space = " \t\r\n"
+	s = strings.TrimLeft(s, space)
+	if i := strings.IndexAny(s, space); i >= 0 {
+		return s[:i], s[i:]
+	}
+	return s, ""
+}
+
+func (r *networksReader) unknownSite(line, column int, site string) {
+	p := Problem{File: r.path, Line: line, Column: column, Path: r.key.String(), Message: fmt.Sprintf("unknown site %q", clip(site))}
+	if len(r.errors.list) < maxShown { // more are only counted, and to look for what was meant takes time
+		p.Suggestion = nearest(site, r.file.sites.list)
+	}
+	if p.Suggestion == "" {
+		p.Message += "; there is " + abridge(r.file.sites.list)
+		if len(r.file.sites.list) == 0 {
+			p.Message = fmt.Sprintf("unknown site %q; the file defines no site", clip(site))
+		}
+	}
+	r.errors.add(p)
+}
+
+// clip shortens a word from a file for display.
+func clip(s string) string {
+	if len(s) > 60 {
+		s = s[:60] + "…"
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
+}
+
+// unique returns the networks, or reports those that stand in the file twice.
+func (r *networksReader) unique() []policy.NetworkSpec {
+	order := func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	}
+	inOrder := true
+	for i := 1; i < len(r.list) && inOrder; i++ {
+		inOrder = order(r.list[i-1].Prefix, r.list[i].Prefix) < 0
+	}
+	if inOrder { // as such files mostly are: nothing is there twice
+		return r.list
+	}
+	by := make([]int32, len(r.list))
+	for i := range by {
+		by[i] = int32(i)
+	}
+	slices.SortFunc(by, func(i, j int32) int { return cmp.Or(order(r.list[i].Prefix, r.list[j].Prefix), cmp.Compare(i, j)) })
+	first, clean := 0, true
+	for k := 1; k < len(by); k++ {
+		if p := r.list[by[k]].Prefix; p != r.list[by[first]].Prefix {
+			first = k
+		} else {
+			clean = false
+			r.dataProblem(r.path, int(r.lines[by[k]]), 0, r.key, fmt.Sprintf("network %s stands on line %d already", p, r.lines[by[first]]))
+		}
+	}
+	if !clean {
+		return nil
+	}
+	return r.list
+}
