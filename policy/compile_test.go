@@ -249,7 +249,7 @@ func TestCompileProblems(t *testing.T) {
 					return
 				}
 			}
-			t.Errorf("problems %q\nwant one at %q with %q", problems, tt.path, tt.msg)
+			t.Errorf("problems %+v\nwant one at %q with %q", problems, tt.path, tt.msg)
 		})
 	}
 }

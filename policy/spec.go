@@ -116,4 +116,6 @@ func (Take) stageName() string     { return "take" }
 type Problem struct {
 	Path []string
 	Msg  string // lower case, says what is wrong and what would be right
+	File string // where it is, if not in the configuration file itself, e.g. a zone file; else ""
+	Line int    // of File, from 1; 0 = the file as a whole
 }

@@ -258,6 +258,10 @@ func (d *draft) steer(o *owner, ttl uint32) {
 			d.problem(at(o.spec, "policy"), "there is no policy %q", name)
 		}
 	}
+	var err error
+	if s.Types, err = steerTypes(spec.Types); err != nil {
+		d.problem(at(o.spec, "types"), "%v", err)
+	}
 	o.steer = &s
 }
 

@@ -15,6 +15,9 @@ func (d *draft) freeze() *Zone {
 	if z.name == "" {
 		z.name = "."
 	}
+	if d.spec.Allow != nil {
+		z.allow = newACL(d.spec.Allow)
+	}
 	b := newBuilder(z, d.owners)
 	for i := range d.owners {
 		b.fill(&d.owners[i])

@@ -112,7 +112,7 @@ func (z *Zone) at(n *node, rrtype uint16, wildcard bool) Match {
 			return m
 		}
 	}
-	if n.steered() && (rrtype == wire.TypeA || rrtype == wire.TypeAAAA || rrtype == wire.TypeANY) {
+	if n.steered() && (n.steer.Types.Has(rrtype) || n.steer.Types.Has(wire.TypeCNAME) || rrtype == wire.TypeANY) {
 		m.Kind, m.Steer = Steered, &n.steer
 	}
 	return m

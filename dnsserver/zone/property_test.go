@@ -210,7 +210,7 @@ func TestLookupAgainstNaive(t *testing.T) {
 			kinds[m.Kind.String()]++
 		}
 	}
-	for k := range kindNames {
+	for k := range Flatten {
 		if kinds[kindNames[k]] < 100 {
 			t.Errorf("only %d lookups ended in %q", kinds[kindNames[k]], kindNames[k])
 		}

@@ -1,5 +1,7 @@
 package zone
 
+import "net/netip"
+
 // A Spec is one zone as a person wrote it. Compile turns a list of Specs into a Set or a list of policy.Problems whose paths start
 // with {"zones", Name}.
 //
@@ -12,6 +14,10 @@ type Spec struct {
 	SOA     SOASpec
 	TTL     uint32 // default TTL of records, seconds, at most MaxTTL; 0 means DefaultTTL
 	Records []RecordSpec
+
+	File  string         // where RRs came from, for messages; "" = nowhere
+	RRs   *RRs           // of a zone file, beside Records; nil = none. A SOA or NS at the apex there stands for the Spec's own
+	Allow []netip.Prefix // who may ask, by the address of the sender; nil = everybody
 }
 
 // An SOASpec holds what may be set of the SOA record (RFC 1035 3.3.13). Zero values mean the defaults.
@@ -25,12 +31,21 @@ type SOASpec struct {
 	Minimum uint32 // negative TTL (RFC 2308 5); default: 10 s, short because a steered name may come back
 }
 
-// A RecordSpec is everything at one owner name: static sets, or a steered service, or both (for different types).
+// A RecordSpec is everything at one owner name: static sets, or a steered service, or both (for different types); or an alias of
+// another name's addresses, or a mirror of the client.
 type RecordSpec struct {
 	Owner  string // relative to the zone; "@" is the apex; "*" and "*.x" are wildcards; a final dot makes it absolute
 	TTL    uint32 // seconds, at most MaxTTL; 0 means the zone's default
 	Static []StaticSpec
 	Steer  *SteerSpec
+
+	// Alias is a name, ours or outside, whose A and AAAA are the answer here, at an apex too. "" = none. Written as the value of a
+	// CNAME. Other static types may stand beside it, but no A, AAAA, CNAME or Steer.
+	Alias string
+
+	// Whoami says that TXT, A and AAAA tell what we see of the client. A Steer may stand beside it, of any types: it names the
+	// service and policy whose choice is told.
+	Whoami bool
 }
 
 // A StaticSpec is one RRset in presentation form, e.g. {"MX", {"10 mail"}}. The type may be written TYPE65280, and any value as
@@ -41,10 +56,14 @@ type StaticSpec struct {
 	Values []string
 }
 
-// A SteerSpec answers A and AAAA by a policy.
+// A SteerSpec answers some types by a policy.
 type SteerSpec struct {
 	Service string
 	Policy  string // "" means "default"
+
+	// Types are those that the policy answers, of A, AAAA, CNAME, SRV, HTTPS, SVCB, TXT and MX; none means A and AAAA. CNAME stands
+	// alone, and not at an apex.
+	Types []string
 }
 
 // Bounds and defaults of a Spec.

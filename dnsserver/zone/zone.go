@@ -7,6 +7,7 @@ package zone
 
 import (
 	"iter"
+	"net/netip"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 	"github.com/meridian-gslb/meridian/policy"
@@ -24,9 +25,12 @@ const (
 	NoData               // the name exists, or something below it does, without this type: NOERROR with Zone.Negative
 	NXDomain             // the name does not exist: NXDOMAIN with Zone.Negative
 	Referral             // the name is at or below a delegation: Set is its NS set, owned by Cut
+	Flatten              // A and AAAA (and ANY, if nothing static stands there) are those of Target
+	Redirect             // the name is below Cut, whose DNAME is Set: it stands for the same name below the DNAME's target (RFC 6672)
+	Whoami               // the answer tells what is seen of the client; Steer, if any, names the decision to tell of
 )
 
-var kindNames = [...]string{"not authoritative", "answer", "steered", "alias", "no data", "no such name", "referral"}
+var kindNames = [...]string{"not authoritative", "answer", "steered", "alias", "no data", "no such name", "referral", "flatten", "redirect", "whoami"}
 
 // String returns the kind in words, for explanations.
 func (k Kind) String() string {
@@ -40,16 +44,17 @@ func (k Kind) String() string {
 // and names in Extra may alias the zone's data: copy before changing.
 type Match struct {
 	Kind     Kind
-	Wildcard bool        // Answer, Steered, Alias, NoData: synthesised from the wildcard Owner (RFC 4592); it is sent with the name asked for
+	Wildcard bool        // all but NotAuth, NXDomain, Referral, Redirect: synthesised from the wildcard Owner (RFC 4592); it is sent with the name asked for
 	Zone     *Zone       // nil only for NotAuth
-	Owner    wire.Name   // the name in the zone that decided: the name itself, a wildcard, or (NXDomain, Referral) the closest encloser
-	Set      *wire.RRset // Answer, Alias, Referral
-	Steer    *Steer      // Steered
-	Cut      wire.Name   // Referral: the owner of Set
+	Owner    wire.Name   // the name in the zone that decided: the name itself, a wildcard, or (NXDomain, Referral, Redirect) the closest encloser
+	Set      *wire.RRset // Answer, Alias, Referral, Redirect
+	Steer    *Steer      // Steered; Whoami: or nil
+	Cut      wire.Name   // Referral, Redirect: the owner of Set
+	Target   wire.Name   // Flatten
 	Extra    []Address   // Answer, Referral: addresses of the targets of Set, for the additional section
 }
 
-// A Steer says which decision answers A and AAAA at a name.
+// A Steer says which decision answers some types at a name.
 //
 // The ids belong to the Plan the Set was compiled with and to every later Plan with the same services and policies in the same
 // order, while endpoints come and go. So whether the service has an address of the family asked for is not known here: if
@@ -58,6 +63,7 @@ type Steer struct {
 	Service policy.ServiceID
 	Policy  policy.PolicyID
 	TTL     uint32 // seconds; the answer's TTL is at most this
+	Types   TypeSet
 	Record  string // the owner in presentation form without the final dot, for metrics and explanations
 }
 
@@ -76,6 +82,7 @@ type Zone struct {
 	sets  []set  // of all nodes, those of one node side by side
 	names []byte // of all nodes
 
+	allow    acl // nil: everybody
 	name     string
 	serial   uint32
 	negative wire.RRset
@@ -123,6 +130,9 @@ func (z *Zone) NS() *wire.RRset { return z.find(&z.nodes[0], wire.TypeNS) }
 // Negative returns the SOA set for the authority section of negative answers: its TTL is the lesser of the SOA's own TTL and its
 // MINIMUM field (RFC 2308 3 and 5).
 func (z *Zone) Negative() *wire.RRset { return &z.negative }
+
+// Allows reports whether who sends from an address may ask for names of this zone. It does not allocate.
+func (z *Zone) Allows(addr netip.Addr) bool { return z.allow == nil || z.allow.has(addr) }
 
 // Len returns the number of names that own data.
 func (z *Zone) Len() int { return z.records }

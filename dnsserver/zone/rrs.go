@@ -1,0 +1,126 @@
+package zone
+
+import (
+	"encoding/binary"
+	"iter"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+)
+
+// An RR is one record of a zone file.
+type RR struct {
+	Owner wire.Name
+	Type  uint16
+	TTL   uint32 // seconds
+	RData []byte // uncompressed wire form, names in it lower case where the type is one of RFC 1035
+	File  uint16 // position in the files of the RRs
+	Line  uint32 // of the file, from 1
+}
+
+// RRs are the records of a zone file in its order, packed: some 20 bytes beside owner and RDATA, no pointers. The zero RRs are
+// ready to be appended to; once a Spec holds them they never change, and the zone that is compiled from them shares their memory.
+type RRs struct {
+	files []string
+	data  []byte
+	len   int
+	last  uint32 // where the last owner stands
+}
+
+// The layout of a record: where the owner stands, TTL, line, type, file, length of RDATA; RDATA; and the owner, unless it is that of
+// the record before.
+const rrHead = 18
+
+// maxRRs bounds the bytes that RRs take, so that positions fit 32 bits.
+const maxRRs = 1<<31 - 1
+
+// Len returns the number of records. A nil RRs has none.
+func (r *RRs) Len() int {
+	if r == nil {
+		return 0
+	}
+	return r.len
+}
+
+// Files returns the names of the files that the records came from: the zone file and what it includes.
+func (r *RRs) Files() []string {
+	if r == nil {
+		return nil
+	}
+	return r.files
+}
+
+// AddFile notes a file and returns its position.
+func (r *RRs) AddFile(name string) uint16 {
+	r.files = append(r.files, name)
+	return uint16(len(r.files) - 1)
+}
+
+// Append adds a record. The record's memory is copied. It reports whether there was room.
+func (r *RRs) Append(rr RR) bool {
+	if len(r.data)+rrHead+len(rr.RData)+len(rr.Owner) > maxRRs || len(rr.RData) > 0xffff {
+		return false
+	}
+	at := uint32(len(r.data))
+	owner := r.last
+	fresh := r.len == 0 || string(r.nameAt(owner)) != string(rr.Owner)
+	if fresh {
+		owner = at + rrHead + uint32(len(rr.RData))
+	}
+	r.data = binary.LittleEndian.AppendUint32(r.data, owner)
+	r.data = binary.LittleEndian.AppendUint32(r.data, rr.TTL)
+	r.data = binary.LittleEndian.AppendUint32(r.data, rr.Line)
+	r.data = binary.LittleEndian.AppendUint16(r.data, rr.Type)
+	r.data = binary.LittleEndian.AppendUint16(r.data, rr.File)
+	r.data = binary.LittleEndian.AppendUint16(r.data, uint16(len(rr.RData)))
+	r.data = append(r.data, rr.RData...)
+	if fresh {
+		r.data = append(r.data, rr.Owner...)
+	}
+	r.last = owner
+	r.len++
+	return true
+}
+
+// All yields the records in order. Owner and RData share the memory of the RRs.
+func (r *RRs) All() iter.Seq[RR] {
+	return func(yield func(RR) bool) {
+		if r == nil {
+			return
+		}
+		for at := uint32(0); at < uint32(len(r.data)); {
+			rr, _, next := r.read(at)
+			if !yield(rr) {
+				return
+			}
+			at = next
+		}
+	}
+}
+
+// read returns the record at a position, where its owner stands, and where the next record is.
+func (r *RRs) read(at uint32) (rr RR, owner, next uint32) {
+	h := r.data[at : at+rrHead]
+	owner = binary.LittleEndian.Uint32(h)
+	end := at + rrHead + uint32(binary.LittleEndian.Uint16(h[16:]))
+	rr = RR{
+		Owner: r.nameAt(owner),
+		TTL:   binary.LittleEndian.Uint32(h[4:]),
+		Line:  binary.LittleEndian.Uint32(h[8:]),
+		Type:  binary.LittleEndian.Uint16(h[12:]),
+		File:  binary.LittleEndian.Uint16(h[14:]),
+		RData: r.data[at+rrHead : end : end],
+	}
+	if next = end; owner == end {
+		next += uint32(len(rr.Owner))
+	}
+	return rr, owner, next
+}
+
+// nameAt returns the name that stands at a position.
+func (r *RRs) nameAt(at uint32) wire.Name {
+	end := at
+	for r.data[end] != 0 {
+		end += uint32(r.data[end]) + 1
+	}
+	return wire.Name(r.data[at : end+1 : end+1])
+}
