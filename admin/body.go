@@ -123,6 +123,9 @@ type registrationBody struct {
 	Service string            `json:"service"`
 	Name    string            `json:"name"`
 	Address addresses         `json:"address"`
+	Host    string            `json:"host"`
+	Text    string            `json:"text"`
+	ALPN    []string          `json:"alpn"`
 	Port    uint16            `json:"port"`
 	Site    string            `json:"site"`
 	Weight  *uint32           `json:"weight"`

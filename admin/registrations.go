@@ -45,7 +45,7 @@ func (s *Server) putRegistration(r *http.Request) (int, any, error) {
 		return 0, nil, badRequest("the body is about %.80s/%.80s, the path about %.80s/%.80s", body.Service, body.Name, service, name)
 	}
 	stored, created, err := s.Embedded.Register(embedded.Registration{
-		Service: service, Name: name, Address: body.Address, Port: body.Port, Site: body.Site, Weight: body.Weight, Meta: body.Meta, TTL: body.TTL,
+		Service: service, Name: name, Address: body.Address, Host: body.Host, Text: body.Text, ALPN: body.ALPN, Port: body.Port, Site: body.Site, Weight: body.Weight, Meta: body.Meta, TTL: body.TTL,
 	})
 	if err != nil {
 		return 0, nil, err
@@ -130,15 +130,7 @@ func (j judge) objection(reg embedded.Registration) string {
 	if _, ok := j.plan.SiteByName(reg.Site); !ok && reg.Site != "" {
 		return j.noSuch(registry.KindSite, reg.Site)
 	}
-	spec := policy.EndpointSpec{Name: reg.Name, Port: reg.Port, Site: reg.Site, Weight: *reg.Weight, Meta: reg.Meta}
-	for _, a := range reg.Address {
-		if a.Is4() {
-			spec.V4 = a
-		} else {
-			spec.V6 = a
-		}
-	}
-	if problems := j.plan.CheckEndpoint(spec); len(problems) > 0 {
+	if problems := j.plan.CheckEndpoint(reg.Spec()); len(problems) > 0 {
 		return problems[0].Msg
 	}
 	_, there := j.plan.EndpointByName(reg.Service + "/" + reg.Name)

@@ -103,6 +103,7 @@ func (x *exchange) decide(client netip.Addr) fault {
 	q := policy.Query{
 		Service: x.rule.Service,
 		Policy:  x.rule.Policy,
+		Family:  policy.FamilyAddress,
 		Want:    math.MaxInt, // all: what a take stage would cut off is there for retries
 		Dice:    rand.Uint64(),
 		Key:     maphash.Comparable(x.core.seed, client),

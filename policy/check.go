@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // checkName checks the name of a site, service or policy.
@@ -40,6 +44,39 @@ func isName(s, more string) bool {
 		}
 	}
 	return s != ""
+}
+
+// isHost reports whether a string is a domain name of letters, digits, '-' and '_', the root excepted: what an answer can lead to. Its
+// labels have 1 to 63 characters, all of it at most 253 without the last dot (RFC 1035 2.3.4).
+func isHost(s string) bool {
+	s = strings.TrimSuffix(s, ".")
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, notInHost) {
+			return false
+		}
+	}
+	return len(s) <= maxName
+}
+
+// notInHost reports whether a character has no place in a label of a host.
+func notInHost(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '_':
+		return false
+	}
+	return true
+}
+
+// isText reports whether a text can be shown to people as it is.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
+
+// maxALPN is the length of the longest protocol of an endpoint, in bytes. A protocol may have 255 (RFC 7301 3.1); those that are
+// registered are short, and the list has to fit into an answer.
+const maxALPN = 32
+
+// isALPN reports whether a string is the name of a protocol. Those registered are of visible ASCII characters.
+func isALPN(s string) bool {
+	return s != "" && len(s) <= maxALPN && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 // checkRegion checks the region of a site or network; none is fine.
@@ -85,6 +122,7 @@ func (c *compiler) checkPrefix(p netip.Prefix) bool {
 // checkEndpoint checks an endpoint by itself.
 func (c *compiler) checkEndpoint(e EndpointSpec) {
 	name, address, weight, at := []string{"name"}, []string{"address"}, []string{"weight"}, []string{"site"}
+	host, text, alpn := []string{"host"}, []string{"text"}, []string{"alpn"}
 	switch {
 	case e.Name == "":
 		c.problem(name, "an endpoint needs a name")
@@ -93,8 +131,26 @@ func (c *compiler) checkEndpoint(e EndpointSpec) {
 	case !isName(e.Name, ":[]"):
 		c.problem(name, "%q is no name for an endpoint: use letters, digits, '.', '_', '-' and ':', beginning with a letter or digit", e.Name)
 	}
-	if !e.V4.IsValid() && !e.V6.IsValid() {
-		c.problem(address, "an endpoint needs an address")
+	if !e.V4.IsValid() && !e.V6.IsValid() && e.Host == "" && e.Text == "" {
+		c.problem(address, "an endpoint needs an address, a host or a text")
+	}
+	if e.Host != "" && !isHost(e.Host) {
+		c.problem(host, "%.80q is no host name: want labels of 1 to 63 letters, digits, '-' and '_' with dots between them, %d characters at most", e.Host, maxName)
+	}
+	if len(e.Text) > MaxText {
+		c.problem(text, "the text has %d bytes: at most %d", len(e.Text), MaxText)
+	} else if !isText(e.Text) {
+		c.problem(text, "the text has control characters, or is no UTF-8")
+	}
+	if len(e.ALPN) > MaxALPN {
+		c.problem(alpn, "%d protocols are too many: at most %d", len(e.ALPN), MaxALPN)
+	}
+	for i, id := range e.ALPN[:min(len(e.ALPN), MaxALPN)] {
+		if !isALPN(id) {
+			c.problem(alpn, "%.80q is no protocol: want 1 to %d letters, digits and other visible characters, such as h2 or http/1.1", id, maxALPN)
+		} else if slices.Contains(e.ALPN[:i], id) {
+			c.problem(alpn, "protocol %q is listed twice", id)
+		}
 	}
 	for _, a := range []struct {
 		addr netip.Addr

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -160,6 +161,7 @@ func (c *compiler) compileServices(specs []ServiceSpec) {
 					c.addEndpoint(ServiceID(i), e)
 				}, "endpoints", strconv.Itoa(k))
 			}
+			p.services[i].makeLists(p.endpoints)
 		}, "services", s.Name)
 	}
 }
@@ -170,18 +172,59 @@ func (c *compiler) addEndpoint(id ServiceID, e EndpointSpec) {
 	s := &p.services[id]
 	added := Endpoint{
 		Name: s.name + "/" + e.Name, Service: id, Site: p.siteByName[e.Site],
-		V4: e.V4, V6: e.V6, Port: e.Port, Weight: e.Weight, Meta: maps.Clone(e.Meta),
+		V4: e.V4, V6: e.V6, Host: e.Host, Text: e.Text, ALPN: slices.Clone(e.ALPN),
+		Port: e.Port, Weight: e.Weight, Meta: maps.Clone(e.Meta),
 	}
 	at := EndpointID(len(p.endpoints))
 	p.endpoints = append(p.endpoints, added)
 	p.byName[added.Name] = at
 	s.ids = append(s.ids, at)
-	candidate := candidate{id: at, weight: e.Weight, site: added.Site}
-	for f, has := range [numFamilies]bool{FamilyAny: true, FamilyV4: e.V4.IsValid(), FamilyV6: e.V6.IsValid()} {
-		if has {
-			s.lists[f] = append(s.lists[f], candidate)
+}
+
+// makeLists fills the lists of candidates. Most services have addresses of one kind and nothing else, so most lists are those of
+// FamilyAny.
+func (s *service) makeLists(endpoints []Endpoint) {
+	for f := range Family(numFamilies) {
+		n := 0
+		for _, id := range s.ids {
+			if f.has(&endpoints[id]) {
+				n++
+			}
 		}
+		switch {
+		case n == 0:
+			continue
+		case f != FamilyAny && n == len(s.ids):
+			s.lists[f] = s.lists[FamilyAny]
+			continue
+		}
+		list := make([]candidate, 0, n)
+		for _, id := range s.ids {
+			if e := &endpoints[id]; f.has(e) {
+				list = append(list, candidate{id: id, weight: e.Weight, site: e.Site})
+			}
+		}
+		s.lists[f] = list
 	}
+}
+
+// has reports whether an endpoint is of the family.
+func (f Family) has(e *Endpoint) bool {
+	switch f {
+	case FamilyAny:
+		return true
+	case FamilyV4:
+		return e.V4.IsValid()
+	case FamilyV6:
+		return e.V6.IsValid()
+	case FamilyAddress:
+		return e.HasAddress()
+	case FamilyHost:
+		return e.Host != ""
+	case FamilyTarget:
+		return e.HasAddress() || e.Host != ""
+	}
+	return f == FamilyText && e.Text != ""
 }
 
 func (c *compiler) compilePolicies(specs []PolicySpec) {

@@ -78,10 +78,17 @@ func TestCompileSound(t *testing.T) {
 		service ServiceID
 		family  Family
 		want    bool
-	}{{0, FamilyV4, true}, {0, FamilyV6, true}, {0, FamilyAny, true}, {1, FamilyAny, false}, {1, FamilyV4, false}, {2, FamilyV4, true}, {2, FamilyV6, false}, {9, FamilyAny, false}, {0, 9, false}} {
+	}{{0, FamilyV4, true}, {0, FamilyV6, true}, {0, FamilyAny, true}, {0, FamilyAddress, true}, {0, FamilyTarget, true}, {0, FamilyHost, false}, {0, FamilyText, false}, {1, FamilyAny, false}, {1, FamilyV4, false}, {2, FamilyV4, true}, {2, FamilyV6, false}, {9, FamilyAny, false}, {0, 9, false}} {
 		if got := p.HasFamily(tt.service, tt.family); got != tt.want {
 			t.Errorf("HasFamily(%d, %v) = %v", tt.service, tt.family, got)
 		}
+	}
+}
+
+func TestLongestEndpoint(t *testing.T) {
+	e := EndpointSpec{Name: "x", Host: strings.Repeat("a.", 127), Text: strings.Repeat("é", MaxText/2), ALPN: strings.Split("abcdefgh", ""), Weight: MaxWeight}
+	if problems := new(Plan).CheckEndpoint(e); len(problems) > 0 {
+		t.Errorf("problems: %v", problems)
 	}
 }
 
@@ -190,6 +197,18 @@ func TestCompileProblems(t *testing.T) {
 		{"endpoint with a slash", endpoint(EndpointSpec{Name: "a/b", V4: v4}), "services empty endpoints 0 name", "no name for an endpoint"},
 		{"endpoint with a long name", endpoint(EndpointSpec{Name: long, V4: v4}), "services empty endpoints 0 name", "at most 253"},
 		{"endpoint without address", endpoint(EndpointSpec{Name: "x"}), "services empty endpoints 0 address", "needs an address"},
+		{"host with a blank", endpoint(EndpointSpec{Name: "x", Host: "a b.example"}), "services empty endpoints 0 host", "no host name"},
+		{"host of the root", endpoint(EndpointSpec{Name: "x", Host: "."}), "services empty endpoints 0 host", "no host name"},
+		{"host with an empty label", endpoint(EndpointSpec{Name: "x", Host: "a..example"}), "services empty endpoints 0 host", "no host name"},
+		{"host with a long label", endpoint(EndpointSpec{Name: "x", Host: strings.Repeat("a", 64)}), "services empty endpoints 0 host", "no host name"},
+		{"longer host", endpoint(EndpointSpec{Name: "x", Host: strings.Repeat("a.", 126) + "ab."}), "services empty endpoints 0 host", "no host name"},
+		{"long text", endpoint(EndpointSpec{Name: "x", Text: strings.Repeat("a", MaxText+1)}), "services empty endpoints 0 text", "at most 1024"},
+		{"text of two lines", endpoint(EndpointSpec{Name: "x", Text: "a\nb"}), "services empty endpoints 0 text", "control"},
+		{"text of bytes", endpoint(EndpointSpec{Name: "x", Text: "\xff"}), "services empty endpoints 0 text", "UTF-8"},
+		{"protocol twice", endpoint(EndpointSpec{Name: "x", V4: v4, ALPN: []string{"h2", "h3", "h2"}}), "services empty endpoints 0 alpn", "twice"},
+		{"protocol without a name", endpoint(EndpointSpec{Name: "x", V4: v4, ALPN: []string{""}}), "services empty endpoints 0 alpn", "no protocol"},
+		{"protocol with a blank", endpoint(EndpointSpec{Name: "x", V4: v4, ALPN: []string{"h 2"}}), "services empty endpoints 0 alpn", "no protocol"},
+		{"too many protocols", endpoint(EndpointSpec{Name: "x", V4: v4, ALPN: strings.Split("abcdefghi", "")}), "services empty endpoints 0 alpn", "at most 8"},
 		{"v6 as v4", endpoint(EndpointSpec{Name: "x", V4: netip.MustParseAddr("::1")}), "services empty endpoints 0 address", "no IPv4 address"},
 		{"v4 as v6", endpoint(EndpointSpec{Name: "x", V6: v4}), "services empty endpoints 0 address", "no IPv6 address"},
 		{"mapped", endpoint(EndpointSpec{Name: "x", V6: netip.MustParseAddr("::ffff:192.0.2.1")}), "services empty endpoints 0 address", "write 192.0.2.1"},

@@ -49,11 +49,11 @@ type stage interface {
 	explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) // says in t what run, which has just ended, did to before
 }
 
-// Decide answers a Query: it starts from all endpoints of the service that have an address of the family and runs the policy's
+// Decide answers a Query: it starts from all endpoints of the service that are of the family and runs the policy's
 // stages over them. Equal arguments give equal Decisions. The Decision is empty if the service or the policy does not exist. It
 // allocates nothing once s is warm.
 func (p *Plan) Decide(s *Scratch, q Query, h Health) Decision {
-	if int(q.Service) >= len(p.services) || int(q.Policy) >= len(p.policies) || q.Family >= numFamilies {
+	if int(q.Service) >= len(p.services) || int(q.Policy) >= len(p.policies) || int(q.Family) >= numFamilies {
 		return Decision{}
 	}
 	chain := &p.policies[q.Policy]

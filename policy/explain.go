@@ -11,7 +11,7 @@ type Trace struct {
 	Decision  Decision     `json:"-"` // the same that Decide returns; Endpoints is the caller's own
 	Service   string       `json:"service"`
 	Policy    string       `json:"policy"`
-	Family    string       `json:"family"` // "any", "v4" or "v6"
+	Family    string       `json:"family"` // as Family.String says
 	Client    ClientTrace  `json:"client"`
 	Stages    []StageTrace `json:"stages"`    // the first, "family", is where every policy begins
 	Endpoints []string     `json:"endpoints"` // the answer: full names in order of preference
@@ -130,7 +130,7 @@ func (r *recorder) start(p *Plan, s *Scratch, q Query) {
 			v := r.health.Of(id)
 			c := candidate{id: id, weight: e.Weight, site: e.Site, state: v.State, forced: v.Forced}
 			d := r.candidate(p, &c)
-			d.Why = "has no " + q.Family.String() + " address"
+			d.Why = "has no " + familyWants[q.Family]
 			t.Dropped = append(t.Dropped, d)
 		}
 	}

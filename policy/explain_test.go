@@ -39,7 +39,7 @@ func TestExplain(t *testing.T) {
 		want                 string
 	}{
 		{"all well", "198.51.100.7/32", "", Query{Family: FamilyV4, Dice: 5}, `
-family: eu1 us1 ap1 us2 eu3 none1 -eu2 (has no v4 address) | 
+family: eu1 us1 ap1 us2 eu3 none1 -eu2 (has no IPv4 address) | 
 healthy: eu1 us1 ap1 us2 eu3 none1 | 6 of 6 usable
 geo: us1 us2 eu1 eu3 ap1 none1 | rule default: nearest
 failover: us1 us2 -eu1 (in another group) -eu3 (in another group) -ap1 (in another group) -none1 (in another group) | us: 2 of 2 up with weight 20 of 20: kept
@@ -47,7 +47,7 @@ weighted: us1 us2 | drew the first 1 of 2
 take: us1 -us2 (after the first 1) | 
 `},
 		{"a site is out", "192.0.2.7/32", "eu1=down eu3=drained!", Query{Family: FamilyV4}, `
-family: eu1 us1 ap1 us2 eu3 none1 -eu2 (has no v4 address) | 
+family: eu1 us1 ap1 us2 eu3 none1 -eu2 (has no IPv4 address) | 
 healthy: us1 ap1 us2 none1 -eu1 (down) -eu3 (drained, forced) | 4 of 6 usable
 geo: us1 us2 ap1 none1 | rule default: nearest
 failover: us1 us2 -ap1 (in another group) -none1 (in another group) | eu: 0 of 2 up with weight 0 of 20: passed over; us: 2 of 2 up with weight 20 of 20: kept
@@ -55,7 +55,7 @@ weighted: us2 us1 | drew the first 1 of 2
 take: us2 -us1 (after the first 1) | 
 `},
 		{"by rule of a network", "192.0.2.200/32", "", Query{Family: FamilyV4}, `
-family: eu1 us1 ap1 us2 eu3 none1 -eu2 (has no v4 address) | 
+family: eu1 us1 ap1 us2 eu3 none1 -eu2 (has no IPv4 address) | 
 healthy: eu1 us1 ap1 us2 eu3 none1 | 6 of 6 usable
 geo: ap1 eu1 eu3 us1 us2 none1 | rule 192.0.2.128/25: ap
 failover: ap1 -eu1 (in another group) -eu3 (in another group) -us1 (in another group) -us2 (in another group) -none1 (in another group) | ap: 1 of 1 up with weight 10 of 10: kept
@@ -71,7 +71,7 @@ weighted: ap1 | nothing to draw
 take: ap1 | the asker takes up to 9
 `},
 		{"from nowhere", "", "", Query{Family: FamilyV6}, `
-family: eu2 -eu1 (has no v6 address) -us1 (has no v6 address) -ap1 (has no v6 address) -us2 (has no v6 address) -eu3 (has no v6 address) -none1 (has no v6 address) | 
+family: eu2 -eu1 (has no IPv6 address) -us1 (has no IPv6 address) -ap1 (has no IPv6 address) -us2 (has no IPv6 address) -eu3 (has no IPv6 address) -none1 (has no IPv6 address) | 
 healthy: eu2 | 1 of 1 usable
 geo: eu2 | rule default: nearest, but the client's place is unknown: the order of the sites
 failover: eu2 | one group

@@ -117,6 +117,16 @@ func randomEndpoint(c chances, sites []SiteSpec, k int) EndpointSpec {
 		e.Site = sites[c.IntN(len(sites))].Name
 	}
 	family := c.IntN(4)
+	switch c.IntN(8) {
+	case 0:
+		e.Host = "h.example"
+		return e
+	case 1:
+		e.Text = "t"
+		return e
+	case 2:
+		e.Host, e.Text, e.ALPN = "h.example.", "t", []string{"h2"}
+	}
 	if family != 0 {
 		e.V4 = netip.AddrFrom4([4]byte{192, 0, 2, byte(k + 1)})
 	}
@@ -191,7 +201,7 @@ func randomQuery(c chances, p *Plan) Query {
 	q := Query{
 		Service: ServiceID(c.IntN(p.NumServices())),
 		Policy:  PolicyID(c.IntN(p.NumPolicies())),
-		Family:  Family(c.IntN(3)),
+		Family:  Family(c.IntN(numFamilies)),
 		Dice:    uint64(c.IntN(1<<16)) * 0x9e3779b97f4a7c15,
 	}
 	if c.IntN(8) > 0 {

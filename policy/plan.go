@@ -21,18 +21,25 @@ type frame struct {
 	policyByName map[string]PolicyID
 }
 
-// An Endpoint is one address, or a pair of one IPv4 and one IPv6 address, that serves a service. It never changes.
+// An Endpoint is what serves a service: a checked EndpointSpec. At least one of V4, V6, Host and Text is there. It never changes.
 type Endpoint struct {
 	Name    string // full: "service/endpoint"
 	Service ServiceID
 	Site    SiteID
-	V4, V6  netip.Addr        // at least one is valid
+	V4, V6  netip.Addr
+	Host    string            // as it was written, with or without the last dot
+	Text    string            // "" = none
+	ALPN    []string          // do not change
 	Port    uint16            // 0 = not known
 	Weight  uint32            // 0..MaxWeight
 	Meta    map[string]string // do not change
 }
 
-// A service is a named list of endpoints, and for each Family the candidates a Decision starts from.
+// HasAddress reports whether the endpoint has an address: only such are probed, and of use to the edge.
+func (e *Endpoint) HasAddress() bool { return e.V4.IsValid() || e.V6.IsValid() }
+
+// A service is a named list of endpoints, and for each Family the candidates a Decision starts from. Families of the same endpoints
+// share a list.
 type service struct {
 	name  string
 	ids   []EndpointID
@@ -123,7 +130,7 @@ func (p *Plan) Endpoints(id ServiceID) []EndpointID {
 	return p.services[id].ids
 }
 
-// HasFamily reports whether a service has an endpoint with an address of the family (with FamilyAny: any endpoint).
+// HasFamily reports whether a service has an endpoint of the family.
 func (p *Plan) HasFamily(id ServiceID, f Family) bool {
-	return int(id) < len(p.services) && f < numFamilies && len(p.services[id].lists[f]) > 0
+	return int(id) < len(p.services) && int(f) < numFamilies && len(p.services[id].lists[f]) > 0
 }

@@ -27,28 +27,33 @@ const NoSite SiteID = 0
 // DefaultPolicy is the name of the policy "healthy, weighted" that every Plan has, unless its Spec defines one of that name.
 const DefaultPolicy = "default"
 
-// Family selects the address family a question asks for.
+// Family selects endpoints by what a question can use of them.
 type Family uint8
 
-// The families. FamilyAny keeps every endpoint whatever addresses it has (the edge asks so).
+// The families.
 const (
-	FamilyAny Family = iota
-	FamilyV4
-	FamilyV6
+	FamilyAny     Family = iota // every endpoint
+	FamilyV4                    // those with an IPv4 address: A
+	FamilyV6                    // those with an IPv6 address: AAAA
+	FamilyAddress               // those with an address of either kind: the edge
+	FamilyHost                  // those with a host: CNAME, SRV, MX
+	FamilyTarget                // those with an address or a host: HTTPS, SVCB
+	FamilyText                  // those with a text: TXT
 )
 
-// numFamilies is the number of families, for tables indexed by Family.
-const numFamilies = 3
+// familyNames is indexed by Family.
+var familyNames = [...]string{"any", "v4", "v6", "address", "host", "target", "text"}
 
-// String returns "any", "v4" or "v6".
+// numFamilies is the number of families, for tables indexed by Family.
+const numFamilies = len(familyNames)
+
+// familyWants says, by Family, what an endpoint outside it lacks.
+var familyWants = [numFamilies]string{"nothing", "IPv4 address", "IPv6 address", "address", "host", "address and no host", "text"}
+
+// String returns "any", "v4", "v6", "address", "host", "target" or "text".
 func (f Family) String() string {
-	switch f {
-	case FamilyAny:
-		return "any"
-	case FamilyV4:
-		return "v4"
-	case FamilyV6:
-		return "v6"
+	if int(f) < numFamilies {
+		return familyNames[f]
 	}
 	return fmt.Sprintf("family(%d)", uint8(f))
 }

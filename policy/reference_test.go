@@ -16,7 +16,7 @@ func reference(s Spec, q Query, h Health) Decision {
 	for i, svc := range s.Services {
 		for k := range svc.Endpoints {
 			e := &svc.Endpoints[k]
-			if i == int(q.Service) && (q.Family == FamilyAny || q.Family == FamilyV4 && e.V4.IsValid() || q.Family == FamilyV6 && e.V6.IsValid()) {
+			if i == int(q.Service) && ofFamily(e, q.Family) {
 				v := h.Of(id)
 				r.list = append(r.list, naiveEndpoint{id: id, e: e, v: v, up: v.State.Usable()})
 			}
@@ -67,6 +67,12 @@ func reference(s Spec, q Query, h Health) Decision {
 		}
 	}
 	return d
+}
+
+// ofFamily reports whether a question of a family can use an endpoint.
+func ofFamily(e *EndpointSpec, f Family) bool {
+	v4, v6, host, text := e.V4.IsValid(), e.V6.IsValid(), e.Host != "", e.Text != ""
+	return map[Family]bool{FamilyAny: true, FamilyV4: v4, FamilyV6: v6, FamilyAddress: v4 || v6, FamilyHost: host, FamilyTarget: v4 || v6 || host, FamilyText: text}[f]
 }
 
 type naiveEndpoint struct {

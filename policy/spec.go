@@ -38,16 +38,24 @@ type ServiceSpec struct {
 	Endpoints []EndpointSpec
 }
 
-// MaxWeight is the largest weight of an endpoint.
-const MaxWeight = 1 << 20
+// Limits of an endpoint.
+const (
+	MaxWeight = 1 << 20
+	MaxText   = 1024 // bytes of Text, so that an answer fits into one datagram
+	MaxALPN   = 8
+)
 
-// An EndpointSpec is one address (or a pair: one IPv4, one IPv6) that serves a service. At least one of V4 and V6 is valid.
+// An EndpointSpec is what serves a service: an address (or a pair: one IPv4, one IPv6), a host by name, a text to hand out, or several
+// of these. It has at least one of V4, V6, Host and Text.
 type EndpointSpec struct {
 	Name   string // unique in its service; the full name is "service/name"
 	V4, V6 netip.Addr
-	Port   uint16 // 0 = not known; the edge and probes need one
-	Site   string // "" = no site
-	Weight uint32 // 0..MaxWeight; 0 = drawn only when every other weight is gone
+	Host   string   // domain name, with or without the last dot: where CNAME, SRV, MX, HTTPS and SVCB answers lead; "" = none
+	Text   string   // of TXT answers, at most MaxText bytes; "" = none
+	ALPN   []string // protocols of HTTPS and SVCB answers, such as "h2"; at most MaxALPN of them
+	Port   uint16   // 0 = not known; the edge and probes need one
+	Site   string   // "" = no site
+	Weight uint32   // 0..MaxWeight; 0 = drawn only when every other weight is gone
 	Meta   map[string]string
 }
 

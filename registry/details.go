@@ -13,7 +13,10 @@ type EndpointDetail struct {
 	Name      string            `json:"name"` // full: "service/endpoint"
 	Service   string            `json:"service"`
 	Site      string            `json:"site,omitempty"`
-	Addresses []netip.Addr      `json:"addresses"`
+	Addresses []netip.Addr      `json:"addresses"` // never nil; none if it has a host or a text only
+	Host      string            `json:"host,omitempty"`
+	Text      string            `json:"text,omitempty"`
+	ALPN      []string          `json:"alpn,omitempty"` // do not change
 	Port      uint16            `json:"port,omitempty"`
 	Weight    uint32            `json:"weight"`
 	Meta      map[string]string `json:"meta,omitempty"` // do not change
@@ -57,6 +60,7 @@ func (r *Registry) detail(e *policy.Endpoint, p *policy.Plan) EndpointDetail {
 	st := r.endpoints[e.Name]
 	d := EndpointDetail{
 		Name: e.Name, Service: p.ServiceName(e.Service), Site: p.SiteName(e.Site),
+		Addresses: []netip.Addr{}, Host: e.Host, Text: e.Text, ALPN: e.ALPN,
 		Port: e.Port, Weight: e.Weight, Meta: e.Meta, Source: SourceFile,
 		State: st.effective.State, Since: st.since, Forced: st.effective.Forced,
 		Probed: st.probed.State, ProbedSince: st.probedSince, TTL: st.effective.TTL,

@@ -82,10 +82,10 @@ func (r *Registry) report(name string, v policy.Verdict) (known bool, changes []
 }
 
 // believed returns what probes make believe of an endpoint. Without a bound of theirs, and if there are any, the first result is
-// yet to come and may change everything: the endpoint is new, was restored, or was away.
+// yet to come and may change everything: the endpoint is new, was restored, or was away. One without an address is never probed.
 func (r *Registry) believed(e *policy.Endpoint, st *endpointState, p *policy.Plan) policy.Verdict {
 	v := st.probed
-	if v.TTL == 0 && r.compiled.probed[p.ServiceName(e.Service)] {
+	if v.TTL == 0 && r.compiled.probed[p.ServiceName(e.Service)] && e.HasAddress() {
 		v.TTL = 1
 	}
 	return v

@@ -246,7 +246,7 @@ func (n *node) follow(ctx context.Context) error {
 	}
 }
 
-// watch gives the probes the endpoints of the World whose service has a check. Of the others nothing is known, whatever was saved
+// watch gives the probes the endpoints of the World that have an address and whose service has a check. Of the others nothing is known, whatever was saved
 // when they still were checked. It is called after every change of the World and of the configuration; the last call sees both as
 // they are.
 func (n *node) watch() {
@@ -257,7 +257,7 @@ func (n *node) watch() {
 	for id := range policy.EndpointID(plan.NumEndpoints()) {
 		e := plan.Endpoint(id)
 		check, ok := checks[plan.ServiceName(e.Service)]
-		if !ok {
+		if !ok || !e.HasAddress() { // then there is nothing to connect to
 			if v, _ := n.registry.Probed(e.Name); v != (policy.Verdict{}) {
 				n.registry.Report(e.Name, policy.Verdict{})
 			}

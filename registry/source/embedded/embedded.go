@@ -332,6 +332,7 @@ func (e *entry) view() Registration {
 	weight := *v.Weight
 	v.Weight = &weight
 	v.Address = slices.Clone(v.Address)
+	v.ALPN = slices.Clone(v.ALPN)
 	v.Meta = maps.Clone(v.Meta)
 	if !e.deadline.IsZero() {
 		v.Expires = e.deadline.UTC().Truncate(time.Millisecond)

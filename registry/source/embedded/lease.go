@@ -93,7 +93,7 @@ func (r *Registry) catalog() registry.Catalog {
 	c := registry.Catalog{Services: make(map[string][]policy.EndpointSpec, len(names))}
 	for _, service := range names {
 		for _, reg := range r.List(service) {
-			c.Services[service] = append(c.Services[service], reg.spec())
+			c.Services[service] = append(c.Services[service], reg.Spec())
 		}
 	}
 	return c

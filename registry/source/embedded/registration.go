@@ -19,14 +19,17 @@ const (
 
 // A Registration is one endpoint as it registers, and as it is shown.
 type Registration struct {
-	Service string            `json:"service"`          // at most 253 of a-z 0-9 . _ -, beginning with a letter or digit
-	Name    string            `json:"name"`             // the same
-	Address []netip.Addr      `json:"address"`          // one IPv4 or one IPv6 address, or one of each
-	Port    uint16            `json:"port,omitempty"`   // 0 = not known; probes and the edge need one
-	Site    string            `json:"site,omitempty"`   // a site of the configuration; "" = none
-	Weight  *uint32           `json:"weight,omitempty"` // 0..policy.MaxWeight; nil = 1
-	Meta    map[string]string `json:"meta,omitempty"`   // at most 64 pairs and 4 KiB
-	TTL     Duration          `json:"ttl,omitempty"`    // length of the lease, MinTTL..MaxTTL; 0 = no lease
+	Service string            `json:"service"`           // at most 253 of a-z 0-9 . _ -, beginning with a letter or digit
+	Name    string            `json:"name"`              // the same
+	Address []netip.Addr      `json:"address,omitempty"` // one IPv4 or one IPv6 address, or one of each; needed unless Host or Text is there
+	Host    string            `json:"host,omitempty"`    // policy.EndpointSpec.Host
+	Text    string            `json:"text,omitempty"`    // policy.EndpointSpec.Text
+	ALPN    []string          `json:"alpn,omitempty"`    // policy.EndpointSpec.ALPN
+	Port    uint16            `json:"port,omitempty"`    // 0 = not known; probes and the edge need one
+	Site    string            `json:"site,omitempty"`    // a site of the configuration; "" = none
+	Weight  *uint32           `json:"weight,omitempty"`  // 0..policy.MaxWeight; nil = 1
+	Meta    map[string]string `json:"meta,omitempty"`    // at most 64 pairs and 4 KiB
+	TTL     Duration          `json:"ttl,omitempty"`     // length of the lease, MinTTL..MaxTTL; 0 = no lease
 
 	Registered time.Time `json:"registered,omitzero"` // since when; not read from clients
 	Expires    time.Time `json:"expires,omitzero"`    // when the lease ends unless it is renewed; not read from clients, nor stored
@@ -90,7 +93,8 @@ func (r Registration) normalize(allowLoopback bool) (Registration, error) {
 		weight = *r.Weight
 	}
 	r.Weight = &weight
-	spec.Name, spec.Weight = r.Name, weight
+	r.ALPN = slices.Clone(r.ALPN)
+	spec.Name, spec.Weight, spec.Host, spec.Text, spec.ALPN = r.Name, weight, r.Host, r.Text, r.ALPN
 	var anywhere policy.Plan // sites are the configuration's, which may change: whether the site exists is decided when merging
 	if problems := anywhere.CheckEndpoint(spec); len(problems) > 0 {
 		return fail(problems[0].Path[0], "%s", problems[0].Msg)
@@ -129,16 +133,18 @@ func (r Registration) addresses() (spec policy.EndpointSpec, err error) {
 	return spec, nil
 }
 
-// spec returns the Registration as the registry merges it.
-func (r Registration) spec() policy.EndpointSpec {
+// Spec returns a Registration that was stored as the registry merges it.
+func (r Registration) Spec() policy.EndpointSpec {
 	spec, _ := r.addresses() // checked when it was registered
 	spec.Name, spec.Port, spec.Site, spec.Weight, spec.Meta = r.Name, r.Port, r.Site, *r.Weight, r.Meta
+	spec.Host, spec.Text, spec.ALPN = r.Host, r.Text, r.ALPN
 	return spec
 }
 
 // same says whether two normalized Registrations ask for the same.
 func (r Registration) same(o Registration) bool {
-	return r.Service == o.Service && r.Name == o.Name && slices.Equal(r.Address, o.Address) && r.Port == o.Port && r.Site == o.Site &&
+	return r.Service == o.Service && r.Name == o.Name && slices.Equal(r.Address, o.Address) &&
+		r.Host == o.Host && r.Text == o.Text && slices.Equal(r.ALPN, o.ALPN) && r.Port == o.Port && r.Site == o.Site &&
 		*r.Weight == *o.Weight && maps.Equal(r.Meta, o.Meta) && r.TTL == o.TTL
 }
 
