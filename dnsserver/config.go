@@ -23,6 +23,13 @@ type Config struct {
 	Workers int
 
 	TCP TCPConfig
+
+	RateLimit RateConfig
+
+	// Proxy are the networks whose messages and connections begin with a header of the PROXY protocol, version 2, as load balancers
+	// write it. The client that the header names counts for everything; responses go back to the proxy. What comes from here
+	// without a good header is dropped; headers from elsewhere are not understood. Default: none.
+	Proxy []netip.Prefix
 }
 
 // A TCPConfig limits what connections may take (RFC 7766 6.2.2, 10).
