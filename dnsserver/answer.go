@@ -125,6 +125,9 @@ func (a *Answerer) refuse(outcome wire.Outcome) wire.RCode {
 	case wire.BadVersion:
 		return wire.BadVers
 	}
+	if a.query.Name == nil { // no question, but a cookie, which only a server with cookies understands (RFC 7873 5.4)
+		return wire.FormErr
+	}
 	if a.query.Class != wire.ClassIN {
 		return wire.Refused
 	}

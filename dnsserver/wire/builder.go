@@ -24,7 +24,7 @@ const (
 	maxPointer  = 0x3FFF
 )
 
-// A Builder writes one response: Reset, then whole RRsets section by section, then Finish. It alone decides about truncation: an
+// A Builder writes one response: Reset, options, then whole RRsets section by section, then Finish. It alone decides about truncation: an
 // RRset that does not fit is left out as a whole, and TC says so if it was required (RFC 2181 9). The room for EDNS is set aside
 // first, so it always fits. Owner names and the names in record types of RFC 1035 are compressed, names in other types never
 // (RFC 3597 4). A Builder is reused without allocation as long as the buffers have room; it is not for concurrent use.
@@ -32,10 +32,12 @@ type Builder struct {
 	q      *Query
 	buf    []byte
 	base   int // where the message starts in buf
-	limit  int // len(buf) must not exceed it while records are added
+	end    int // len(buf) must not exceed it
+	limit  int // nor this while records are added: what Finish adds has its room set aside
 	flags  uint16
 	rcode  RCode
 	counts [3]uint16
+	opt    options
 
 	suffixes [maxSuffixes]suffix
 	known    int // suffixes in use
@@ -56,18 +58,20 @@ func (b *Builder) Reset(dst []byte, q *Query, limit int) {
 		b.flags |= flagRD
 	}
 	b.rcode, b.counts = NoError, [3]uint16{}
-	b.buf = append(dst, make([]byte, headerLen)...)
+	b.opt.hasCookie, b.opt.hasAlive, b.opt.nsid, b.opt.err = false, false, "", 0
+	b.buf = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	b.buf = append(b.buf, q.question...)
-	b.limit = b.base + min(limit, 1<<16-1) - b.reserve()
+	b.end = b.base + min(limit, 1<<16-1)
+	b.limit = b.end - b.reserve()
 }
 
-// reserve is the number of bytes that Finish will add.
+// reserve is the number of bytes that Finish will add for EDNS as such and the client subnet.
 func (b *Builder) reserve() int {
 	switch {
 	case !b.q.HasOPT:
 		return 0
 	case b.q.HasSubnet:
-		return optLen + 4 + len(b.q.subnet)
+		return optLen + optionLen + len(b.q.subnet)
 	default:
 		return optLen
 	}
@@ -161,15 +165,10 @@ func (b *Builder) finishOPT(udpSize uint16, scope uint8) {
 	if b.q.DO {
 		do = ednsDO >> 8
 	}
-	b.buf = append(b.buf, 0, 0, byte(TypeOPT), byte(udpSize>>8), byte(udpSize), byte(b.rcode>>4), 0, do, 0)
-	if data := b.q.subnet; b.q.HasSubnet {
-		size := len(data)
-		b.buf = append(b.buf, 0, byte(size+4), 0, optSubnet, 0, byte(size))
-		b.buf = append(b.buf, data...)
-		b.buf[len(b.buf)-size+3] = scope
-	} else {
-		b.buf = append(b.buf, 0, 0)
-	}
+	b.buf = append(b.buf, 0, 0, byte(TypeOPT), byte(udpSize>>8), byte(udpSize), byte(b.rcode>>4), 0, do, 0, 0, 0)
+	size := len(b.buf)
+	b.appendOptions(scope)
+	binary.BigEndian.PutUint16(b.buf[size-2:], uint16(len(b.buf)-size))
 	b.counts[Additional]++
 }
 

@@ -16,7 +16,7 @@ const (
 // (RFC 1035 3.1, compared as in RFC 4343). A nil Name is no name. Names never change; a part of one may share its memory.
 type Name []byte
 
-// Errors of ParseName.
+// Errors of ParseName and AppendName.
 var (
 	errEmptyName   = errors.New("wire: empty name")
 	errEmptyLabel  = errors.New("wire: name has an empty label")
@@ -29,44 +29,53 @@ var (
 // ParseName returns the name that s presents (RFC 1035 5.1): labels divided by dots, a final dot or not, `\.` for a character that
 // would mean something else and `\DDD` for a byte in decimal. "." is the root. Upper case ASCII becomes lower case.
 func ParseName(s string) (Name, error) {
+	n, err := AppendName(make([]byte, 0, len(s)+2), s)
+	if err != nil {
+		return nil, err
+	}
+	return Name(n), nil
+}
+
+// AppendName appends to dst the wire form of the name that s presents, read as ParseName does. It allocates nothing if dst has room.
+// With an error, dst comes back as it was.
+func AppendName(dst []byte, s string) ([]byte, error) {
 	switch s {
 	case "":
-		return nil, errEmptyName
+		return dst, errEmptyName
 	case ".":
-		return Name{0}, nil
+		return append(dst, 0), nil
 	}
-	n := make(Name, 1, len(s)+2)
-	label := 0 // position of the length byte of the label being read
+	n, start, label := append(dst, 0), len(dst), len(dst) // label is the position of the length byte of the label being read
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c == '.' {
 			if len(n)-label == 1 {
-				return nil, errEmptyLabel
+				return dst, errEmptyLabel
 			}
 			label = len(n)
 			n = append(n, 0)
 			continue
 		}
 		if c <= ' ' || c > '~' {
-			return nil, errUnprintable
+			return dst, errUnprintable
 		}
 		if c == '\\' {
 			var size int
 			if c, size = unescape(s[i+1:]); size == 0 {
-				return nil, errBadEscape
+				return dst, errBadEscape
 			}
 			i += size
 		}
 		n = append(n, lower(c))
 		if n[label]++; n[label] > MaxLabel {
-			return nil, errLongLabel
+			return dst, errLongLabel
 		}
 	}
 	if n[label] != 0 { // no final dot
 		n = append(n, 0)
 	}
-	if len(n) > MaxName {
-		return nil, errLongName
+	if len(n)-start > MaxName {
+		return dst, errLongName
 	}
 	return n, nil
 }

@@ -10,12 +10,11 @@ const headerLen = 12
 
 // Flags of the header's second 16 bits (RFC 1035 4.1.1), and of the OPT record's TTL (RFC 6891 6.1.3).
 const (
-	flagQR    = 1 << 15
-	flagAA    = 1 << 10
-	flagTC    = 1 << 9
-	flagRD    = 1 << 8
-	ednsDO    = 1 << 15
-	optSubnet = 8 // EDNS option code of client subnet (RFC 7871 6)
+	flagQR = 1 << 15
+	flagAA = 1 << 10
+	flagTC = 1 << 9
+	flagRD = 1 << 8
+	ednsDO = 1 << 15
 )
 
 // An Outcome says what a message deserves, as far as its form tells.
@@ -24,7 +23,7 @@ type Outcome uint8
 // The outcomes. All but Drop leave enough in the Query to write the response.
 const (
 	Drop           Outcome = iota // not a query, or too short to be one: answering could start a loop between two servers
-	Good                          // a query with one question
+	Good                          // a query with one question, or with none and a cookie (RFC 7873 5.4)
 	Malformed                     // answer FORMERR
 	NotImplemented                // an opcode other than QUERY: answer NOTIMP
 	BadVersion                    // EDNS of a version above 0: answer BADVERS (RFC 6891 6.1.3)
@@ -51,6 +50,14 @@ type Query struct {
 	HasSubnet bool
 	Subnet    netip.Prefix // as received; invalid for family 0, which can only say "nobody" (source prefix length 0)
 
+	// Cookie is the data of the first cookie option as received: the client's 8 bytes, and the server's 8 to 32 if the client has
+	// any (RFC 7873 4). It is nil without one.
+	Cookie []byte
+
+	NSID         bool // the name server's identifier is asked for: the option is there, and empty (RFC 5001 2.1)
+	Keepalive    bool // the client can hold its TCP connection open, and asks for how long (RFC 7828 3.2.1)
+	BadKeepalive bool // a keepalive option that is not empty: an error over TCP, over UDP nothing is to be read from it (RFC 7828 3.2.2)
+
 	question []byte        // as received, for the echo
 	subnet   []byte        // the option's data as received, for the echo
 	name     [MaxName]byte // what Name refers to
@@ -73,7 +80,7 @@ func Parse(msg []byte, q *Query) Outcome {
 	q.RD = flags&flagRD != 0
 	q.Name, q.Type, q.Class, q.question = nil, 0, 0, nil
 	q.HasOPT, q.UDPSize, q.DO = false, 0, false
-	q.HasSubnet, q.Subnet, q.subnet = false, netip.Prefix{}, nil
+	q.forgetOptions()
 
 	outcome := q.body(msg)
 	if q.Opcode != OpcodeQuery {
@@ -84,11 +91,11 @@ func Parse(msg []byte, q *Query) Outcome {
 
 // body reads what follows the header. What it could read before an error stays in q.
 func (q *Query) body(msg []byte) Outcome {
-	if binary.BigEndian.Uint16(msg[4:]) != 1 { // RFC 9619 4; none at all is only for cookies (RFC 7873 5.4)
-		return Malformed
+	questions, off := binary.BigEndian.Uint16(msg[4:]), headerLen
+	if questions == 1 {
+		off = q.readQuestion(msg)
 	}
-	off := q.readQuestion(msg)
-	if off < 0 {
+	if questions > 1 || off < 0 { // RFC 9619 4
 		return Malformed
 	}
 	others := int(binary.BigEndian.Uint16(msg[6:])) + int(binary.BigEndian.Uint16(msg[8:])) // answer, authority
@@ -114,16 +121,21 @@ func (q *Query) body(msg []byte) Outcome {
 			}
 		}
 	}
-	if off != len(msg) {
+	if off != len(msg) || questions == 0 && q.Cookie == nil && outcome == Good {
 		return q.malformed()
 	}
 	return outcome
 }
 
-// malformed forgets the client subnet: a FORMERR depends on no client.
+// malformed forgets the options: a FORMERR depends on no client, and asks nothing of it.
 func (q *Query) malformed() Outcome {
-	q.HasSubnet, q.subnet = false, nil
+	q.forgetOptions()
 	return Malformed
+}
+
+func (q *Query) forgetOptions() {
+	q.HasSubnet, q.Subnet, q.subnet = false, netip.Prefix{}, nil
+	q.Cookie, q.NSID, q.Keepalive, q.BadKeepalive = nil, false, false, false
 }
 
 // readQuestion reads the question section and returns the offset after it, or -1. There is nothing before the question that its
@@ -217,12 +229,40 @@ func (q *Query) readOPT(msg []byte, r record) Outcome {
 		if options = options[4:]; size > len(options) {
 			return Malformed
 		}
-		if code == optSubnet && !q.readSubnet(options[:size]) {
+		if !q.readOption(code, options[:size]) {
 			return Malformed
 		}
 		options = options[size:]
 	}
 	return Good
+}
+
+// readOption reads an EDNS option and reports whether it is well-formed. What is not known is ignored (RFC 6891 6.1.2).
+func (q *Query) readOption(code uint16, data []byte) bool {
+	switch code {
+	case optSubnet:
+		return q.readSubnet(data)
+	case optCookie:
+		return q.readCookie(data)
+	case optNSID:
+		q.NSID = q.NSID || len(data) == 0
+	case optKeepalive:
+		q.Keepalive = q.Keepalive || len(data) == 0
+		q.BadKeepalive = q.BadKeepalive || len(data) != 0
+	}
+	return true
+}
+
+// readCookie reads a cookie option and reports whether it has a length that a cookie can have (RFC 7873 4, 5.2.2). Of several the
+// first counts (RFC 7873 5.2); the others must be well-formed all the same.
+func (q *Query) readCookie(data []byte) bool {
+	if len(data) != ClientCookieLen && (len(data) < ClientCookieLen+8 || len(data) > ClientCookieLen+32) {
+		return false
+	}
+	if q.Cookie == nil {
+		q.Cookie = data
+	}
+	return true
 }
 
 // readSubnet reads a client subnet option and reports whether it is well-formed (RFC 7871 6 and 7.1.2): a family we know, a source

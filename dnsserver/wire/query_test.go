@@ -160,7 +160,7 @@ func TestParseForm(t *testing.T) {
 
 func TestParseEDNS(t *testing.T) {
 	var q Query
-	m := withOPT(question("x.", dns.TypeA), raw(65001, "abc"), raw(10, "short"), raw(3, ""))
+	m := withOPT(question("x.", dns.TypeA), raw(65001, "abc"), raw(65002, ""))
 	m.IsEdns0().SetDo()
 	m.IsEdns0().SetUDPSize(100)
 	if out := Parse(pack(t, m), &q); out != Good || !q.HasOPT || !q.DO || q.UDPSize != 100 {
@@ -221,6 +221,8 @@ func TestParseClientSubnet(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(pack(f, question("WWW.example.", dns.TypeA)))
 	f.Add(pack(f, withOPT(question("x.", dns.TypeMX), raw(8, "\x00\x01\x18\x00\xc0\x00\x02"), raw(10, "12345678"))))
+	f.Add(pack(f, withOPT(question("x.", dns.TypeTXT), raw(10, "12345678abcdefghABCDEFGH"), raw(3, ""), raw(11, ""))))
+	f.Add(pack(f, withoutQuestion(withOPT(question("x.", dns.TypeA), raw(10, "12345678")))))
 	tsig := question("www.example.", dns.TypeA)
 	tsig.SetTsig("key.", dns.HmacSHA256, 300, 0)
 	f.Add(pack(f, tsig))
@@ -231,6 +233,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if out == Good {
+			if n := len(q.Cookie); n != 0 && n != 8 && (n < 16 || n > 40) {
+				t.Fatalf("cookie %x", q.Cookie)
+			}
 			if got := string(msg[12 : 12+len(q.Name)]); !strings.EqualFold(got, string(q.Name)) || len(q.Name) > MaxName {
 				t.Fatalf("name %q of %q", q.Name, got)
 			}
@@ -239,13 +244,20 @@ func FuzzParse(f *testing.F) {
 			}
 			var m dns.Msg
 			if err := m.Unpack(msg); err == nil { // it refuses some records that we skip
-				if m.Question[0].Qtype != q.Type || m.Question[0].Qclass != q.Class || (m.IsEdns0() != nil) != q.HasOPT {
+				if (len(m.Question) == 0) != (q.Name == nil) || len(m.Question) == 0 && q.Cookie == nil {
+					t.Fatalf("questions %v, ours %v", m.Question, q.Name)
+				}
+				if q.Name != nil && (m.Question[0].Qtype != q.Type || m.Question[0].Qclass != q.Class) || (m.IsEdns0() != nil) != q.HasOPT {
 					t.Fatalf("%+v, miekg/dns: %v", q, &m)
 				}
 			}
 		}
 		var b Builder
 		b.Reset(nil, &q, 512)
+		b.SetCookie(&[ServerCookieLen]byte{})
+		b.SetNSID("server")
+		b.SetKeepalive(100)
+		b.SetError(NotSupported, "text")
 		b.Add(Answer, Name("\x01x\x00"), &RRset{Type: TypeA, RData: [][]byte{{1, 2, 3, 4}}})
 		var m dns.Msg
 		if err := m.Unpack(b.Finish(1232, 0)); err != nil || m.Id != q.ID || !m.Response || len(m.Answer) != 1 {

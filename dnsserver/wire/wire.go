@@ -41,8 +41,11 @@ const (
 	TypeCAA    uint16 = 257
 )
 
-// ClassIN is the Internet, the only class with data here.
-const ClassIN uint16 = 1
+// ClassIN is the Internet, the only class with data here. ClassCH is Chaos, by which servers are asked about themselves (RFC 4892).
+const (
+	ClassIN uint16 = 1
+	ClassCH uint16 = 3
+)
 
 // OpcodeQuery is the one opcode that is served (RFC 1035 4.1.1).
 const OpcodeQuery uint8 = 0
@@ -50,15 +53,17 @@ const OpcodeQuery uint8 = 0
 // An RCode is the outcome of a query as its sender sees it (RFC 1035 4.1.1, 6891 9).
 type RCode uint16
 
-// The codes in use. BadVers needs an OPT record for its upper bits.
+// The codes in use. BadVers and BadCookie (RFC 7873 8) need an OPT record for their upper bits.
 const (
-	NoError  RCode = 0
-	FormErr  RCode = 1
-	ServFail RCode = 2
-	NXDomain RCode = 3
-	NotImp   RCode = 4
-	Refused  RCode = 5
-	BadVers  RCode = 16
+	NoError   RCode = 0
+	FormErr   RCode = 1
+	ServFail  RCode = 2
+	NXDomain  RCode = 3
+	NotImp    RCode = 4
+	Refused   RCode = 5
+	YXDomain  RCode = 6
+	BadVers   RCode = 16
+	BadCookie RCode = 23
 )
 
 // String returns the code's mnemonic in upper case, as tools print it.
@@ -76,8 +81,12 @@ func (r RCode) String() string {
 		return "NOTIMP"
 	case Refused:
 		return "REFUSED"
+	case YXDomain:
+		return "YXDOMAIN"
 	case BadVers:
 		return "BADVERS"
+	case BadCookie:
+		return "BADCOOKIE"
 	}
 	return "OTHER"
 }
