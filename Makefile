@@ -7,7 +7,8 @@ FUZZTIME ?= 1m
 PREFIX  ?= /usr/local
 
 # What the tests need beside Go, command:Debian package: a C compiler with headers for the race detector, and the peers they talk to.
-PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutils nghttp:nghttp2-client curl:curl
+PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutils nghttp:nghttp2-client curl:curl \
+	knotd:knot nsd:nsd named:bind9 kresd:knot-resolver
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 

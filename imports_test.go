@@ -51,6 +51,8 @@ var rooms = map[string]room{
 	"configs":                  {imports: everyRoom},
 	"cmd/meridian":             {imports: everyRoom},
 	"test/e2e":                 {},
+	"test/peer":                {},
+	"test/differential":        {},
 }
 
 // pureStd is what pure rooms may import of the standard library: it computes and does nothing else. Of time only Durations.

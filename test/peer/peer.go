@@ -1,0 +1,167 @@
+// Package peer finds, starts and ends the servers and tools of others that tests talk to.
+package peer
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Find returns the path of a program and skips the test if there is none, naming its Debian package. In CI (environment CI set) a
+// missing program is a failure: nothing may go untested there unseen.
+func Find(t testing.TB, program, pkg string) string {
+	t.Helper()
+	if p, err := exec.LookPath(program); err == nil {
+		return p
+	}
+	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin"} {
+		if p := filepath.Join(dir, program); isFile(p) {
+			return p
+		}
+	}
+	const missing = "%s is missing: install the Debian package %s, or run `make deps`"
+	if os.Getenv("CI") != "" {
+		t.Fatalf(missing, program, pkg)
+	}
+	t.Skipf(missing, program, pkg)
+	return ""
+}
+
+func isFile(p string) bool {
+	info, err := os.Stat(p)
+	return err == nil && !info.IsDir()
+}
+
+// FreePort returns a port of 127.0.0.1 that was free for TCP and UDP just now.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 50 {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenPacket("udp4", Local(port))
+		l.Close()
+		if err == nil {
+			u.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+// Local returns "127.0.0.1:port".
+func Local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+// Write writes a file that other users may read: some servers change theirs.
+func Write(t testing.TB, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Build builds the meridian binary for this test and returns its path.
+func Build(t testing.TB) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "meridian")
+	if out, err := exec.Command("go", "build", "-o", bin, "github.com/meridian-gslb/meridian/cmd/meridian").CombinedOutput(); err != nil {
+		t.Fatalf("building meridian: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// A Process is a running server. It is ended, and its output shown if the test failed, when the test ends.
+type Process struct {
+	Log  Log
+	done chan struct{}
+}
+
+// Start runs a program until the test ends.
+func Start(t testing.TB, program string, args ...string) *Process {
+	t.Helper()
+	p := &Process{done: make(chan struct{})}
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = &p.Log, &p.Log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // some servers fork: all of them shall end
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { cmd.Wait(); close(p.done) }()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-p.done:
+		case <-time.After(10 * time.Second):
+		}
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-p.done
+		if t.Failed() {
+			t.Logf("output of %s:\n%s", filepath.Base(program), p.Log.Tail(2048))
+		}
+	})
+	return p
+}
+
+// WaitDNS waits until a query for name and type gets the response code, and fails the test after limit.
+func (p *Process) WaitDNS(t testing.TB, limit time.Duration, server, name string, rrtype uint16, rcode int) {
+	t.Helper()
+	client := dns.Client{Timeout: 500 * time.Millisecond}
+	m := new(dns.Msg)
+	m.SetQuestion(dns.Fqdn(name), rrtype)
+	var r *dns.Msg
+	var err error
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		select {
+		case <-p.done:
+			t.Fatalf("the server ended early:\n%s", p.Log.Tail(8192))
+		default:
+		}
+		if r, _, err = client.Exchange(m, server); err == nil && r.Rcode == rcode {
+			return
+		}
+	}
+	t.Fatalf("%s does not answer %s %s with %s in %v: %v, %v", server, name, dns.TypeToString[rrtype], dns.RcodeToString[rcode], limit, r, err)
+}
+
+// A Log is what a process wrote. It is safe for concurrent use.
+type Log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write appends to the log.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// String returns all of the log.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Tail returns the last bytes of the log, from the start of a line.
+func (l *Log) Tail(bytes int) string {
+	s := l.String()
+	if len(s) <= bytes {
+		return s
+	}
+	_, s, _ = strings.Cut(s[len(s)-bytes:], "\n")
+	return "…\n" + s
+}
