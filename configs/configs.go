@@ -105,6 +105,12 @@ func read(f io.Reader, name string) ([]byte, error) {
 	return data, nil
 }
 
+// Current reports whether the configuration file still has the text that c was read from.
+func (c *Config) Current() bool {
+	data, err := os.ReadFile(c.name)
+	return err == nil && string(data) == c.text
+}
+
 // Parse checks the contents of a file and nothing else; name is what problems call it. A text that names data files is an error. It
 // returns a Config, or an *Errors with everything that is wrong, never both.
 func Parse(name string, data []byte) (*Config, error) {

@@ -30,6 +30,8 @@ type node struct {
 
 	config   atomic.Pointer[configs.Config]     // in force
 	reloads  atomic.Pointer[admin.ConfigStatus] // how the last reload went
+	files    atomic.Pointer[configs.Files]      // data files, as they were when they were last read or refused
+	refused  refused                            // why the last reload was; whoever has the turn may use it
 	turn     chan struct{}                      // holds a token while no reload is under way
 	store    *store.DB                          // nil: nothing outlives the process
 	registry *registry.Registry
@@ -66,6 +68,7 @@ func newNode(o nodeOptions) (_ *node, err error) {
 	n := &node{log: o.logging.logger(), load: o.load, file: o.file, begun: time.Now(), turn: make(chan struct{}, 1), logging: o.logging}
 	n.turn <- struct{}{}
 	n.config.Store(cfg)
+	n.files.Store(&cfg.Files)
 	n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: n.begun, Tried: n.begun})
 	n.await("starting")
 	defer func() {
@@ -184,7 +187,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 	prober := rooms.start("probes", n.prober.Run)
 
 	n.firstRound(rooms.failed)
-	var dns, edge *room
+	var dns, edge, files *room
 	if rooms.failed.Err() == nil {
 		if n.dns != nil {
 			dns = rooms.start("dns", n.dns.Run)
@@ -192,6 +195,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 		if n.edge != nil {
 			edge = rooms.start("edge", n.edge.Run)
 		}
+		files = rooms.start("data files", n.watchFiles)
 		n.await()
 		ready()
 		<-rooms.failed.Done()
@@ -199,7 +203,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 
 	n.await("shutting down")
 	n.log.Info("shutting down")
-	for _, r := range []*room{edge, dns, prober, wiring, source, state, adminRoom} {
+	for _, r := range []*room{files, edge, dns, prober, wiring, source, state, adminRoom} {
 		r.stop()
 	}
 	err := rooms.err()

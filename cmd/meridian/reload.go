@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/meridian-gslb/meridian/admin"
 	"github.com/meridian-gslb/meridian/configs"
+	"github.com/meridian-gslb/meridian/registry"
 )
 
 // reload reads the configuration anew and puts it in force, all of it or nothing. SIGHUP, the API and the command line all come
@@ -28,19 +30,43 @@ func (n *node) reload(ctx context.Context) (admin.Reloaded, error) {
 		err = restartNeeded(n.config.Load(), cfg)
 	}
 	if err != nil {
-		n.metrics.reloaded(false)
-		n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: n.reloads.Load().Loaded, Tried: now, Problem: err.Error()})
+		n.refused.config = err.Error()
+		n.refuse(now)
 		n.log.Error("reload refused; what was in force stays", "err", brief(err))
 		return admin.Reloaded{}, refusal(err)
 	}
+	n.files.Store(&cfg.Files)
+	n.refused = refused{}
+	s := n.put(cfg, now)
+	n.logWarnings(cfg)
+	return admin.Reloaded{File: n.file, Generation: s.Gen, Warnings: problems(cfg.Warnings)}, nil
+}
+
+// refused is why what is on disk is not in force; "" if it is. Reloads that have their turn may use it.
+type refused struct {
+	config string // by a reload
+	files  string // by a change of the data files alone
+}
+
+// refuse notes that something on disk was not accepted at a time.
+func (n *node) refuse(at time.Time) {
+	n.metrics.reloaded(false)
+	n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: n.reloads.Load().Loaded, Tried: at, Problem: cmp.Or(n.refused.config, n.refused.files)})
+}
+
+// put makes a configuration that was read at a time the one in force.
+func (n *node) put(cfg *configs.Config, at time.Time) *registry.Snapshot {
 	s := n.registry.Apply(cfg.Compiled)
 	n.config.Store(cfg)
 	n.watch()
 	n.logging.apply(cfg.Log)
+	if n.refused.config != "" { // the data files changed, and the configuration file is as it was refused
+		n.refuse(at)
+		return s
+	}
 	n.metrics.reloaded(true)
-	n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: now, Tried: now})
-	n.logWarnings(cfg)
-	return admin.Reloaded{File: n.file, Generation: s.Gen, Warnings: problems(cfg.Warnings)}, nil
+	n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: at, Tried: at})
+	return s
 }
 
 // refusal is what the caller of a reload is told.
