@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
 	"github.com/meridian-gslb/meridian/policy"
 )
 
@@ -44,15 +45,26 @@ func (r *Registry) Publish(source string, c Catalog) {
 	r.logTransitions(changes)
 }
 
+// SetOutside replaces what is known of the names outside our zones that aliases lead to. It stays through changes of the World, until
+// it is replaced. Subscribers get no tick: the World is the same.
+func (r *Registry) SetOutside(o *zone.Outside) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.current.Load()
+	r.current.Store(&Snapshot{Gen: s.Gen + 1, World: s.World, Health: s.Health, Outside: o})
+}
+
 // newWorld publishes the merged World and tells the subscribers. Callers hold mu.
 func (r *Registry) newWorld() (*Snapshot, []transition) {
 	p := r.merged.plan
 	r.follow(p)
 	health, changes := r.assess(p)
+	before := r.current.Load()
 	s := &Snapshot{
-		Gen:    r.current.Load().Gen + 1,
-		World:  World{Plan: p, Zones: r.compiled.zones, Routes: r.compiled.routes},
-		Health: health,
+		Gen:     before.Gen + 1,
+		World:   World{Plan: p, Zones: r.compiled.zones, Routes: r.compiled.routes},
+		Health:  health,
+		Outside: before.Outside,
 	}
 	r.current.Store(s)
 	for c := range r.subscribers {

@@ -77,7 +77,7 @@ func (r *Registry) report(name string, v policy.Verdict) (known bool, changes []
 	if t, ok := r.become(e, st, v, s.Plan); ok {
 		changes = []transition{t}
 	}
-	r.current.Store(&Snapshot{Gen: s.Gen + 1, World: s.World, Health: s.Health.With(id, v)})
+	r.current.Store(&Snapshot{Gen: s.Gen + 1, World: s.World, Health: s.Health.With(id, v), Outside: s.Outside})
 	return true, changes
 }
 
@@ -114,7 +114,7 @@ func (r *Registry) become(e *policy.Endpoint, st *endpointState, v policy.Verdic
 func (r *Registry) reassess() []transition {
 	s := r.current.Load()
 	health, changes := r.assess(s.Plan)
-	r.current.Store(&Snapshot{Gen: s.Gen + 1, World: s.World, Health: health})
+	r.current.Store(&Snapshot{Gen: s.Gen + 1, World: s.World, Health: health, Outside: s.Outside})
 	return changes
 }
 

@@ -1,8 +1,9 @@
 // Package registry holds the one current truth: what exists, what works and what operators forced, as a Snapshot behind one
 // atomic pointer.
 //
-// Four writers meet here. The configuration file says what exists (Compile, Apply), sources add endpoints to it (Publish),
-// probes say what works (Report) and operators overrule them (Force, Unforce). Every change makes one new Snapshot; readers load
+// Five writers meet here. The configuration file says what exists (Compile, Apply), sources add endpoints to it (Publish),
+// probes say what works (Report), operators overrule them (Force, Unforce), and a resolver says where aliases to names outside our
+// zones lead (SetOutside). Every change makes one new Snapshot; readers load
 // the newest with Snapshot and never wait for a writer.
 package registry
 
@@ -38,7 +39,8 @@ type World struct {
 type Snapshot struct {
 	Gen uint64 // grows by one with every change
 	World
-	Health policy.Health
+	Health  policy.Health
+	Outside *zone.Outside // what resolvers said of names that aliases lead to; nil: nothing is known
 }
 
 // A Catalog is the full state of one source: endpoints by service name. It never changes once published.
