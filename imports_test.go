@@ -37,6 +37,7 @@ var rooms = map[string]room{
 	"policy":                   {pure: true},
 	"dnsserver/wire":           {pure: true},
 	"dnsserver/zone":           {pure: true, imports: []string{"policy", "dnsserver/wire"}, others: []string{"github.com/miekg/dns"}},
+	"dnsserver/zone/zonefile":  {pure: true, imports: []string{"policy", "dnsserver/wire", "dnsserver/zone"}, others: []string{"bufio", "io", "io/fs", "path", "github.com/miekg/dns"}},
 	"l7edge/route":             {pure: true, imports: []string{"policy"}},
 	"l7edge/upstream":          {imports: []string{"policy"}},
 	"registry":                 {imports: []string{"policy", "dnsserver/zone", "l7edge/route"}},

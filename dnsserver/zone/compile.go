@@ -51,7 +51,7 @@ type compiler struct {
 	plan     *policy.Plan
 	apexes   map[string]string // apex -> Name of its Spec
 	problems []policy.Problem
-	parser   valueParser
+	parser   RDataParser
 }
 
 // A draft is a zone under construction.
@@ -213,7 +213,7 @@ func (d *draft) static(o *owner, i int, ttl uint32) {
 		if len(s.Values) > 1 {
 			where = append(where, strconv.Itoa(j))
 		}
-		rdata, err := d.parser.parse(d, rrtype, text)
+		rdata, err := d.parser.value(d, rrtype, text)
 		switch {
 		case err != nil:
 			d.problem(where, "%v", err)

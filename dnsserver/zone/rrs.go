@@ -81,6 +81,13 @@ func (r *RRs) Append(rr RR) bool {
 	return true
 }
 
+// Clip gives memory back that appending took in advance.
+func (r *RRs) Clip() {
+	if cap(r.data)-len(r.data) > len(r.data)/16 {
+		r.data = append(make([]byte, 0, len(r.data)), r.data...)
+	}
+}
+
 // All yields the records in order. Owner and RData share the memory of the RRs.
 func (r *RRs) All() iter.Seq[RR] {
 	return func(yield func(RR) bool) {

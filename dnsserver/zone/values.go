@@ -60,13 +60,14 @@ var wanted = map[uint16]string{
 	wire.TypeCAA:   `flags, tag and value, such as "0 issue letsencrypt.org"`,
 }
 
-// A valueParser turns values in presentation form into RDATA. The zero valueParser is ready; it is not concurrent.
-type valueParser struct {
+// An RDataParser turns values in presentation form into RDATA, of every type that miekg/dns knows, and of others in the generic form
+// (RFC 3597 5). The zero RDataParser is ready; it is not concurrent.
+type RDataParser struct {
 	buf []byte
 }
 
-// parse returns the RDATA of a value in uncompressed wire form, the names of the common types in lower case.
-func (p *valueParser) parse(d *draft, rrtype uint16, text string) ([]byte, error) {
+// value returns the RDATA of a value of a Spec in uncompressed wire form, the names of the common types in lower case.
+func (p *RDataParser) value(d *draft, rrtype uint16, text string) ([]byte, error) {
 	if len(text) > maxValue {
 		return nil, fmt.Errorf("the value is %d bytes long; %d is the most", len(text), maxValue)
 	}
@@ -78,7 +79,7 @@ func (p *valueParser) parse(d *draft, rrtype uint16, text string) ([]byte, error
 		return nil, fmt.Errorf("%q has a control character", text)
 	}
 	if generic {
-		return p.presentation(d, rrtype, text)
+		return p.Parse(rrtype, text, d.origin)
 	}
 	switch rrtype {
 	case wire.TypeA, wire.TypeAAAA:
@@ -96,7 +97,7 @@ func (p *valueParser) parse(d *draft, rrtype uint16, text string) ([]byte, error
 			text = strings.Join(fields, " ")
 		}
 	}
-	rdata, err := p.presentation(d, rrtype, text)
+	rdata, err := p.Parse(rrtype, text, d.origin)
 	if err != nil {
 		return nil, err
 	}
@@ -106,9 +107,14 @@ func (p *valueParser) parse(d *draft, rrtype uint16, text string) ([]byte, error
 	return rdata, nil
 }
 
-// presentation parses a value as a line of a zone file would be, which can hold neither directives nor further lines.
-func (p *valueParser) presentation(d *draft, rrtype uint16, text string) ([]byte, error) {
-	zp := dns.NewZoneParser(strings.NewReader(". 0 IN "+typeName(rrtype)+" "+text+"\n"), d.origin, "")
+// Parse returns the RDATA of a value as it stands in a zone file, on one line, in uncompressed wire form, the names of the common
+// types in lower case. The origin completes relative names; it is in presentation form with the final dot. The RDATA is the
+// caller's.
+func (p *RDataParser) Parse(rrtype uint16, text, origin string) ([]byte, error) {
+	if strings.ContainsAny(text, "\n\r") {
+		return nil, bad(rrtype, text, nil)
+	}
+	zp := dns.NewZoneParser(strings.NewReader(". 0 IN "+typeName(rrtype)+" "+text+"\n"), origin, "")
 	rr, ok := zp.Next()
 	if !ok || rr.Header().Rrtype != rrtype {
 		return nil, bad(rrtype, text, zp.Err())
