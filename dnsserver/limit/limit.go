@@ -72,7 +72,7 @@ func New(c Config) *Limiter {
 	l := &Limiter{full: uint64(min(max(c.Burst, 1), MaxBurst)) * perQuery}
 	l.k0, l.k1 = keyWords(c.Key)
 	l.scale, _ = bits.Div64(rate, 0, uint64(time.Second)) // rate is less: MaxRate*perQuery < 1e9
-	l.scale++ // so that whole times are whole ticks
+	l.scale++                                             // so that whole times are whole ticks
 	slots := 1 << bits.Len(uint(min(max(c.Slots, MinSlots), MaxSlots)-1))
 	l.slots = make([]atomic.Uint64, slots)
 	l.sets = uint64(slots/ways - 1)

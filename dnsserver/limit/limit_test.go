@@ -249,8 +249,10 @@ func TestAllowDoesNotAllocate(t *testing.T) {
 func TestHash(t *testing.T) {
 	a, b := New(Config{Key: testKey}), New(Config{Key: [16]byte{1, 2, 4}})
 	seen := map[uint64]string{}
-	for i := range uint64(10_000) {
-		for name, h := range map[string]uint64{"1": a.hash1(i), "2": a.hash2(i, 0), "3": a.hash2(0, i+1), "other key": b.hash1(i)} {
+	for i := uint64(1); i <= 10_000; i++ {
+		for name, h := range map[string]uint64{
+			"/64": a.hash(i, 64), "/32": a.hash(i, 32), "IPv4 /32": a.hash(i, 32|family4), "/128": a.hash128(i, 64), "host": a.hash128(0, i), "other key": b.hash(i, 64),
+		} {
 			if was, ok := seen[h]; ok {
 				t.Fatalf("%s and %s %d have one hash", was, name, i)
 			}

@@ -42,33 +42,35 @@ func (q *question) prefixes4(l *Limiter, a uint32) {
 	q.n, q.costs = len(lengths4), costs4
 	for i := range lengths4 {
 		n := lengths4[i].bits
-		q.hash[i] = l.hash1(uint64(a>>(32-n))<<32 | uint64(n))
+		q.hash[i] = l.hash(uint64(a>>(32-n)), uint64(n)|family4)
 	}
 }
 
-// prefixes6 makes q the question for an IPv6 address. IPv4 and IPv6 prefixes have different lengths but for /32, and those of IPv6
-// are hashed as two words, so no two are hashed alike.
+// prefixes6 makes q the question for an IPv6 address.
 func (q *question) prefixes6(l *Limiter, addr netip.Addr) {
 	a := addr.As16()
 	hi, lo := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
 	q.n, q.costs = len(lengths6), costs6
-	q.hash[0] = l.hash2(hi, lo)
+	q.hash[0] = l.hash128(hi, lo)
 	for i := 1; i < len(lengths6); i++ {
 		n := lengths6[i].bits
-		q.hash[i] = l.hash2(hi>>(64-n), uint64(n))
+		q.hash[i] = l.hash(hi>>(64-n), uint64(n))
 	}
 }
+
+// family4 tells the IPv4 /32 from the IPv6 one.
+const family4 = 1 << 8
 
 func word4(addr netip.Addr) uint32 {
 	a := addr.As4()
 	return binary.BigEndian.Uint32(a[:])
 }
 
-// hash1 and hash2 are SipHash (Aumasson, Bernstein, "SipHash: a fast short-input PRF", 2012) with one round for each word and three
-// at the end, which nobody who does not see the hashes is known to tell from chance. The number of words, which the original has at
-// the end, is in the beginning.
-func (l *Limiter) hash1(w uint64) uint64 {
-	v0, v1, v2, v3 := l.k0^sip0, l.k1^sip1^1, l.k0^sip2, l.k1^sip3
+// hash and hash128 are SipHash (Aumasson, Bernstein, "SipHash: a fast short-input PRF", 2012) with one round for each word and three
+// at the end, which nobody who does not see the hashes is known to tell from chance. The length of the prefix, and by it the number
+// of words, which the original has at the end, is in the beginning.
+func (l *Limiter) hash(w, length uint64) uint64 {
+	v0, v1, v2, v3 := l.k0^sip0, l.k1^sip1^length, l.k0^sip2, l.k1^sip3
 	v0, v1, v2, v3 = round(v0, v1, v2, v3^w)
 	v0, v1, v2, v3 = round(v0^w, v1, v2^0xff, v3)
 	v0, v1, v2, v3 = round(v0, v1, v2, v3)
@@ -76,8 +78,8 @@ func (l *Limiter) hash1(w uint64) uint64 {
 	return v0 ^ v1 ^ v2 ^ v3
 }
 
-func (l *Limiter) hash2(w, x uint64) uint64 {
-	v0, v1, v2, v3 := l.k0^sip0, l.k1^sip1^2, l.k0^sip2, l.k1^sip3
+func (l *Limiter) hash128(w, x uint64) uint64 {
+	v0, v1, v2, v3 := l.k0^sip0, l.k1^sip1^128, l.k0^sip2, l.k1^sip3
 	v0, v1, v2, v3 = round(v0, v1, v2, v3^w)
 	v0, v1, v2, v3 = round(v0^w, v1, v2, v3^x)
 	v0, v1, v2, v3 = round(v0^x, v1, v2^0xff, v3)
