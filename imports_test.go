@@ -55,6 +55,8 @@ var rooms = map[string]room{
 	"test/e2e":                 {},
 	"test/peer":                {},
 	"test/differential":        {},
+	"test/resolvers":           {},
+	"test/compliance":          {},
 }
 
 // pureStd is what pure rooms may import of the standard library: it computes and does nothing else. Of time only Durations.
