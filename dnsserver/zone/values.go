@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -54,6 +55,7 @@ var wanted = map[uint16]string{
 	wire.TypeNS:    "the name of a server",
 	wire.TypeCNAME: "a name",
 	wire.TypePTR:   "a name",
+	wire.TypeDNAME: "a name",
 	wire.TypeMX:    `a preference and a name, such as "10 mail"`,
 	wire.TypeSRV:   `priority, weight, port and name, such as "0 5 443 node1"`,
 	wire.TypeTXT:   `text, or quoted strings`,
@@ -84,7 +86,7 @@ func (p *RDataParser) value(d *draft, rrtype uint16, text string) ([]byte, error
 	switch rrtype {
 	case wire.TypeA, wire.TypeAAAA:
 		return address(rrtype, text)
-	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR:
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, wire.TypeDNAME:
 		name, err := parseName(d.absolute(text, false))
 		if err != nil || strings.ContainsAny(text, " \t\"();") {
 			return nil, bad(rrtype, text, err)
@@ -114,6 +116,12 @@ func (p *RDataParser) Parse(rrtype uint16, text, origin string) ([]byte, error) 
 	if strings.ContainsAny(text, "\n\r") {
 		return nil, bad(rrtype, text, nil)
 	}
+	if p.buf == nil {
+		p.buf = make([]byte, 1<<16+1024)
+	}
+	if strings.HasPrefix(text, `\#`) {
+		return p.generic(rrtype, text)
+	}
 	zp := dns.NewZoneParser(strings.NewReader(". 0 IN "+typeName(rrtype)+" "+text+"\n"), origin, "")
 	rr, ok := zp.Next()
 	if !ok || rr.Header().Rrtype != rrtype {
@@ -122,15 +130,46 @@ func (p *RDataParser) Parse(rrtype uint16, text, origin string) ([]byte, error) 
 	if _, more := zp.Next(); more || zp.Err() != nil {
 		return nil, bad(rrtype, text, zp.Err())
 	}
-	if p.buf == nil {
-		p.buf = make([]byte, 1<<16+16)
-	}
-	const header = 11 // the root as owner, type, class, TTL, length
 	end, err := dns.PackRR(rr, p.buf, 0, nil, false)
-	if err != nil || end < header || end-header > 0xffff {
+	if err != nil || end < rrHeader || end-rrHeader > 0xffff {
 		return nil, bad(rrtype, text, err)
 	}
-	rdata := bytes.Clone(p.buf[header:end])
+	return finish(rrtype, text, bytes.Clone(p.buf[rrHeader:end]))
+}
+
+// rrHeader is the size of what precedes RDATA in p.buf: the root as owner, type, class, TTL, length.
+const rrHeader = 11
+
+// generic returns the RDATA of the generic form: \#, the length and hexadecimal digits in words (RFC 3597 5). Of a type that
+// miekg/dns knows it must be what that type has, complete and uncompressed.
+func (p *RDataParser) generic(rrtype uint16, text string) ([]byte, error) {
+	fields := strings.Fields(text)
+	if len(fields) < 2 || fields[0] != `\#` {
+		return nil, bad(rrtype, text, nil)
+	}
+	size, err := strconv.ParseUint(fields[1], 10, 16)
+	if err != nil {
+		return nil, bad(rrtype, text, nil)
+	}
+	rdata, err := hex.DecodeString(strings.Join(fields[2:], ""))
+	if err != nil || len(rdata) != int(size) {
+		return nil, bad(rrtype, text, nil)
+	}
+	if _, known := dns.TypeToString[rrtype]; known {
+		msg := append([]byte{0, byte(rrtype >> 8), byte(rrtype), 0, 1, 0, 0, 0, 0, byte(size >> 8), byte(size)}, rdata...)
+		rr, end, err := dns.UnpackRR(msg, 0)
+		if err != nil || end != len(msg) {
+			return nil, bad(rrtype, text, nil)
+		}
+		if end, err = dns.PackRR(rr, p.buf, 0, nil, false); err != nil || !bytes.Equal(p.buf[:end], msg) {
+			return nil, bad(rrtype, text, nil)
+		}
+	}
+	return finish(rrtype, text, rdata)
+}
+
+// finish checks that RDATA is complete, and turns the name that it points to, if any, to lower case.
+func finish(rrtype uint16, text string, rdata []byte) ([]byte, error) {
 	if !complete(rrtype, rdata) {
 		return nil, bad(rrtype, text, nil)
 	}
@@ -147,34 +186,43 @@ func complete(rrtype uint16, rdata []byte) bool {
 		return len(rdata) == 4
 	case wire.TypeAAAA:
 		return len(rdata) == 16
-	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR:
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, wire.TypeDNAME:
 		return isName(rdata)
 	case wire.TypeMX:
 		return len(rdata) > 2 && isName(rdata[2:])
 	case wire.TypeSRV:
 		return len(rdata) > 6 && isName(rdata[6:])
+	case wire.TypeSOA:
+		rest := afterName(afterName(rdata))
+		return len(rest) == 20
 	default:
 		return len(rdata) > 0 || dns.TypeToString[rrtype] == "" // an unknown type may be empty
 	}
 }
 
-// isName says whether b is one name in uncompressed wire form, and nothing else.
-func isName(b []byte) bool {
-	for at := 0; at < len(b) && at < 255; at += 1 + int(b[at]) {
+// afterName returns what follows the name that b begins with, nil if there is none.
+func afterName(b []byte) []byte {
+	for at := 0; at < len(b) && at < wire.MaxName; at += 1 + int(b[at]) {
 		if b[at] == 0 {
-			return at == len(b)-1
+			return b[at+1:]
 		}
-		if b[at] > 63 {
-			return false
+		if b[at] > wire.MaxLabel {
+			return nil
 		}
 	}
-	return false
+	return nil
+}
+
+// isName says whether b is one name in uncompressed wire form, and nothing else.
+func isName(b []byte) bool {
+	rest := afterName(b)
+	return rest != nil && len(rest) == 0
 }
 
 // bad is the error for a value of a wrong form.
 func bad(rrtype uint16, text string, err error) error {
 	switch want := wanted[rrtype]; {
-	case want != "" && err != nil && (rrtype == wire.TypeNS || rrtype == wire.TypeCNAME || rrtype == wire.TypePTR):
+	case want != "" && err != nil && targetField(rrtype) == 0:
 		return fmt.Errorf("%q is not %s: %w", text, want, err)
 	case want != "":
 		return fmt.Errorf("%q is not %s", text, want)
@@ -211,7 +259,7 @@ func plainText(text string) []byte {
 // targetField returns which field of a value, from 0, is the name that the record points to, or -1.
 func targetField(rrtype uint16) int {
 	switch rrtype {
-	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR:
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, wire.TypeDNAME:
 		return 0
 	case wire.TypeMX:
 		return 1
@@ -225,7 +273,7 @@ func targetField(rrtype uint16) int {
 // target returns the name that RDATA of a type points to, or nil.
 func target(rrtype uint16, rdata []byte) wire.Name {
 	switch rrtype {
-	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR:
+	case wire.TypeNS, wire.TypeCNAME, wire.TypePTR, wire.TypeDNAME:
 		return rdata
 	case wire.TypeMX:
 		return rdata[2:]

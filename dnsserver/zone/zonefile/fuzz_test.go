@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
@@ -30,7 +29,7 @@ func encode(t testing.TB, rng *rand.Rand, rrs []zone.RR) string {
 		}
 		owner = rr.Owner.String()
 		value := fmt.Sprintf(`\# %d %x`, len(rr.RData), rr.RData)
-		if rng.IntN(4) > 0 {
+		if rng.IntN(4) > 0 && rr.Type != dns.TypeNULL { // miekg/dns writes NULL as a comment
 			plain := zone.RR{Owner: wire.Name{0}, Type: rr.Type, RData: rr.RData}
 			value = strings.TrimPrefix(show(t, plain), fmt.Sprintf(". 0 IN %s ", dns.Type(rr.Type)))
 		}
@@ -133,9 +132,10 @@ func FuzzParse(f *testing.F) {
 		if strings.Contains(text, "$") || strings.Contains(text, "\r") {
 			return
 		}
-		if theirs, ok := miekg(text); ok && !slices.Equal(theirs, lines(t, rrs)) && len(theirs) == rrs.Len() {
-			for i, ours := range lines(t, rrs) {
-				if !strings.EqualFold(ours, theirs[i]) {
+		if theirs, ok := miekg(text); ok && len(theirs) == len(all) {
+			for i, rr := range all {
+				rr.TTL = 0
+				if ours := show(t, rr); !strings.EqualFold(ours, theirs[i]) {
 					t.Fatalf("ours %q, theirs %q", ours, theirs[i])
 				}
 			}
@@ -143,13 +143,15 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// miekg returns the records that miekg/dns reads, each packed and unpacked as ours are shown.
+// miekg returns the records that miekg/dns reads, each packed and unpacked as ours are shown, with TTL 0: it has other rules for
+// records without one.
 func miekg(text string) ([]string, bool) {
 	zp := dns.NewZoneParser(strings.NewReader(text), "example.org.", "")
 	zp.SetDefaultTTL(zone.DefaultTTL)
 	var out []string
 	buf := make([]byte, 1<<17)
 	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
+		rr.Header().Ttl = 0
 		end, err := dns.PackRR(rr, buf, 0, nil, false)
 		if err != nil {
 			return nil, false

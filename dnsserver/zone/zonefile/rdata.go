@@ -92,8 +92,10 @@ func (f *file) appendRData(dst []byte, rrtype uint16, e *entry, i int) ([]byte, 
 			return f.appendSOA(dst, e, i)
 		}
 	case wire.TypeTXT, dns.TypeSPF:
-		if n > 0 {
+		if n > 0 && e.plain(i) {
 			return appendStrings(dst, e, i)
+		} else if n > 0 {
+			return f.other(dst, rrtype, e, i)
 		}
 	default:
 		return f.other(dst, rrtype, e, i)
@@ -225,6 +227,16 @@ func (f *file) appendSOA(dst []byte, e *entry, i int) ([]byte, error) {
 		dst = binary.BigEndian.AppendUint32(dst, n)
 	}
 	return dst, nil
+}
+
+// plain reports whether no word of an entry from token i on has quotes inside it.
+func (e *entry) plain(i int) bool {
+	for ; i < len(e.tokens); i++ {
+		if !e.tokens[i].quoted && bytes.IndexByte(e.word(i), '"') >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // appendStrings appends tokens as strings of at most 255 bytes each (RFC 1035 3.3).
