@@ -119,7 +119,7 @@ type binding struct {
 
 func (b *binding) close() {
 	for _, w := range b.workers {
-		_ = w.conn.Close()
+		w.close()
 	}
 	for _, l := range b.listeners {
 		_ = l.Close()
@@ -147,10 +147,9 @@ func (s *Server) bind(group []netip.AddrPort) (*binding, error) {
 		port = l.Addr().(*net.TCPAddr).AddrPort().Port()
 		addr = netip.AddrPortFrom(addr.Addr(), port)
 		b.addrs = append(b.addrs, addr)
-		conns, err := listenUDP(addr, s.cfg.Workers)
-		for _, c := range conns {
-			b.workers = append(b.workers, newUDPWorker(c, s.udp[len(b.workers)], int(s.cfg.UDPSize)))
-		}
+		free := s.udp[len(b.workers):]
+		workers, err := listenUDP(addr, free[:s.cfg.Workers], int(s.cfg.UDPSize))
+		b.workers = append(b.workers, workers...)
 		if err != nil {
 			b.close()
 			return nil, fmt.Errorf("dnsserver: listen on %s over UDP: %w", addr, err)

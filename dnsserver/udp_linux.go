@@ -3,11 +3,11 @@ package dnsserver
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
+	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -16,85 +16,35 @@ import (
 )
 
 const (
-	batch      = 32      // messages for one system call
-	inSize     = 4096    // of the largest query that is read whole; what is cut off makes it malformed
-	outSlack   = 1024    // room beyond the largest response, for the record that does not fit
-	controlLen = 64      // room for one PKTINFO control message
-	bufferSize = 4 << 20 // bytes that may wait in a socket while its worker is busy
-	drainLimit = 256     // batches that are still answered after the end was asked for
-	drainTime  = time.Second
+	batch      = 32          // messages for one system call
+	inSize     = 4096        // of the largest query that is read whole; what is cut off makes it malformed
+	inStride   = inSize + 64 // between buffers, so that their beginnings do not all compete for one set of the processor's cache
+	outSlack   = 1024        // room beyond the largest response, for the record that does not fit
+	controlLen = 64          // room for one PKTINFO control message
+	drainLimit = 256         // batches that are still answered after the end was asked for
 )
 
-// listenUDP returns one socket for each worker. The kernel spreads clients over them.
-func listenUDP(addr netip.AddrPort, workers int) ([]*net.UDPConn, error) {
-	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
-		var err error
-		if e := rc.Control(func(fd uintptr) { err = setUDPOptions(int(fd), addr.Addr()) }); e != nil {
-			return e
-		}
-		return err
-	}}
-	var conns []*net.UDPConn
-	for range workers {
-		c, err := lc.ListenPacket(context.Background(), "udp"+familyDigit(addr), addr.String())
-		if err != nil {
-			return conns, err
-		}
-		conns = append(conns, c.(*net.UDPConn))
-	}
-	return conns, nil
-}
-
-// setUDPOptions asks for: a socket for each worker on one port; no belief in path MTUs, which a forger could lower to have responses
-// fragmented; where every address of the machine is served, the one that each query was sent to, which must be the source of its
-// response (RFC 2181 4); a long queue.
-func setUDPOptions(fd int, addr netip.Addr) error {
-	type option struct {
-		name                 string
-		level, option, value int
-	}
-	discover := option{"IPV6_MTU_DISCOVER", unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT}
-	info := option{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1}
-	if addr.Is4() {
-		discover = option{"IP_MTU_DISCOVER", unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT}
-		info = option{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1}
-	}
-	options := []option{{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}, discover}
-	if addr.IsUnspecified() { // else the socket's own address is the source, and looking it up for each packet is waste
-		options = append(options, info)
-	}
-	for _, o := range options {
-		if err := unix.SetsockoptInt(fd, o.level, o.option, o.value); err != nil {
-			return fmt.Errorf("set %s: %w", o.name, err)
-		}
-	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize) != nil { // beyond net.core.rmem_max, if we may
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize) // as far as it; shorter is no error
-	}
-	return nil
-}
-
-// A udpWorker is one socket and the goroutine that serves it: a batch in, its answers, a batch out.
+// A udpWorker is one socket and the goroutine that serves it: a batch in, its answers, a batch out. It sleeps in the system call that
+// receives, not in the Go runtime's poller: waking up costs one switch of threads instead of a walk through the scheduler.
 type udpWorker struct {
-	conn     *net.UDPConn
+	file     *os.File // the socket; it blocks, and no poller knows it
+	fd       uintptr  // of file, while run runs
+	addr     netip.AddrPort
+	group    *udpGroup
+	place    int // in the group
 	answerer *Answerer
 	udpSize  int
+	ending   atomic.Bool
+	load     load
+	start    time.Time // of the batch at hand
+	drops    drops
 
 	recv, send       [batch]mmsghdr
 	recvIov, sendIov [batch]unix.Iovec
 	names            [batch]unix.RawSockaddrInet6 // IPv4 fits as well
 	control          [batch][controlLen]byte
-	in               [batch][inSize]byte
+	in               [batch][inStride]byte
 	answers          [batch][]byte
-	out              outgoing
-}
-
-// outgoing is how far a batch of answers has been sent.
-type outgoing struct {
-	sent, total int
-	done        int // by the last call
-	err         syscall.Errno
-	write       func(fd uintptr) bool // sendNow, made once
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -103,9 +53,9 @@ type mmsghdr struct {
 	len uint32
 }
 
-func newUDPWorker(conn *net.UDPConn, a *Answerer, udpSize int) *udpWorker {
-	w := &udpWorker{conn: conn, answerer: a, udpSize: udpSize}
-	w.out.write = w.sendNow
+func newUDPWorker(g *udpGroup, place int, file *os.File, a *Answerer, udpSize int) *udpWorker {
+	w := &udpWorker{file: file, addr: g.addr, group: g, place: place, answerer: a, udpSize: udpSize}
+	a.Now = func() int64 { return w.start.Unix() }
 	for i := range batch {
 		w.answers[i] = make([]byte, 0, udpSize+outSlack)
 		w.recvIov[i].Base = &w.in[i][0]
@@ -120,6 +70,8 @@ func newUDPWorker(conn *net.UDPConn, a *Answerer, udpSize int) *udpWorker {
 	return w
 }
 
+func (w *udpWorker) close() { _ = w.file.Close() }
+
 // rearm resets what the kernel changed in a header that received a message.
 func (w *udpWorker) rearm(i int) {
 	h := &w.recv[i].hdr
@@ -130,55 +82,82 @@ func (w *udpWorker) rearm(i int) {
 
 // run serves until ctx ends, then answers what waits in the socket and closes it.
 func (w *udpWorker) run(ctx context.Context) error {
-	defer w.conn.Close()
-	rc, err := w.conn.SyscallConn()
+	defer w.close()
+	rc, err := w.file.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("dnsserver: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { // wakes a read that waits; a write that is stuck must end too
-		_ = w.conn.SetReadDeadline(time.Unix(1, 0))
-		_ = w.conn.SetWriteDeadline(time.Now().Add(drainTime))
+	if err := rc.Control(func(fd uintptr) { w.fd = fd }); err != nil {
+		return fmt.Errorf("dnsserver: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() {
+		w.ending.Store(true)
+		_ = rc.Control(wake)
 	})
 	defer stop()
-
-	var n int
-	receive := func(fd uintptr) bool {
-		n, err = w.receive(fd)
-		return err != unix.EAGAIN
-	}
+	runtime.LockOSThread() // whose time threadTime measures
+	defer runtime.UnlockOSThread()
 	for {
-		waitErr := rc.Read(receive)
+		n, err := w.receive()
 		switch {
-		case errors.Is(waitErr, os.ErrDeadlineExceeded):
-			return w.drain(rc)
-		case waitErr != nil:
-			return fmt.Errorf("dnsserver: receive on %s: %w", w.conn.LocalAddr(), waitErr)
+		case w.ending.Load():
+			w.serve(n)
+			w.drain()
+			return nil
+		case err == unix.EAGAIN: // nothing came for idleTime
+			w.answerer.begin()
+			w.answerer.end()
+			w.load.idle(w)
 		case err == unix.EINTR || err == unix.ENOMEM || err == unix.ENOBUFS || err == unix.ECONNREFUSED:
-			continue // of this call alone
-		case err != nil:
-			return fmt.Errorf("dnsserver: receive on %s: %w", w.conn.LocalAddr(), os.NewSyscallError("recvmmsg", err))
-		}
-		if err := w.serve(rc, n); err != nil {
-			return err
+			// of this call alone
+		case err != 0:
+			return fmt.Errorf("dnsserver: receive on %s: %w", w.addr, os.NewSyscallError("recvmmsg", err))
+		default:
+			w.serve(n)
+			w.load.batch(w, n)
 		}
 	}
 }
 
+// wake makes a call that waits for messages return: at the end of reading, which a UDP socket has no other use for. Messages still
+// come in and can be received.
+func wake(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) }
+
+// receive reads a batch, and waits for its first message, but no longer than idleTime.
+func (w *udpWorker) receive() (int, syscall.Errno) {
+	n, e := w.receiveNow()
+	if e != unix.EAGAIN {
+		return n, e
+	}
+	r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, w.fd, uintptr(unsafe.Pointer(&w.recv)), batch, unix.MSG_WAITFORONE, 0, 0)
+	if e != 0 {
+		return 0, e
+	}
+	return int(r), 0
+}
+
+// receiveNow reads a batch without waiting. As it never waits, the Go scheduler is not told of the call: it would take other threads
+// to stand in for one that is merely busy.
+func (w *udpWorker) receiveNow() (int, syscall.Errno) {
+	n, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, w.fd, uintptr(unsafe.Pointer(&w.recv)), batch, unix.MSG_DONTWAIT, 0, 0)
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), 0
+}
+
 // drain shuts the socket to newcomers and answers what was received before. A query that comes later is refused by the kernel, so
 // that its sender knows at once; without that, one that came between the last read and the close would be lost without a word.
-func (w *udpWorker) drain(rc syscall.RawConn) error {
-	_ = rc.Control(refuseNewcomers)
+func (w *udpWorker) drain() {
+	w.group.end()
+	refuseNewcomers(w.fd)
 	for range drainLimit {
-		var n int
-		var err error
-		if e := rc.Control(func(fd uintptr) { n, err = w.receive(fd) }); e != nil || err != nil || n == 0 {
-			return nil // nothing waits any more, or nothing can be read
+		n, e := w.receiveNow()
+		if e != 0 || n == 0 {
+			return // nothing waits any more, or nothing can be read
 		}
-		if err := w.serve(rc, n); err != nil {
-			return err
-		}
+		w.serve(n)
 	}
-	return nil
 }
 
 // refuseNewcomers connects a UDP socket to its own address. From then on the kernel takes messages for it from there alone, and
@@ -190,18 +169,12 @@ func refuseNewcomers(fd uintptr) {
 	}
 }
 
-// receive reads a batch without waiting. As it never waits, nor sendNow, the Go scheduler is not told of the calls: it would take
-// other threads to stand in for one that is merely busy, which costs more than the answers.
-func (w *udpWorker) receive(fd uintptr) (int, error) {
-	n, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&w.recv)), batch, unix.MSG_DONTWAIT, 0, 0)
-	if e != 0 {
-		return 0, e
-	}
-	return int(n), nil
-}
-
 // serve answers the first n messages and sends the answers.
-func (w *udpWorker) serve(rc syscall.RawConn, n int) error {
+func (w *udpWorker) serve(n int) {
+	if n == 0 {
+		return
+	}
+	w.start = time.Now()
 	w.answerer.begin()
 	answers := 0
 	for i := range n {
@@ -218,40 +191,30 @@ func (w *udpWorker) serve(rc syscall.RawConn, n int) error {
 			answers++
 		}
 	}
-	err := w.transmit(rc, answers)
-	w.answerer.end()
+	w.transmit(answers)
 	for i := range n {
 		w.rearm(i)
 	}
-	return err
+	w.answerer.end()
 }
 
-// transmit sends the first n answers. One that the system refuses is given up, not the others.
-func (w *udpWorker) transmit(rc syscall.RawConn, n int) error {
-	w.out.sent, w.out.total = 0, n
-	for w.out.sent < w.out.total {
-		err := rc.Write(w.out.write)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil // only at the end
-		case err != nil:
-			return fmt.Errorf("dnsserver: send on %s: %w", w.conn.LocalAddr(), err)
-		case w.out.err == 0:
-			w.out.sent += w.out.done
-		case w.out.err != unix.EINTR:
+// transmit sends the first n answers. One that the system refuses, or has no room for in sendTime, is given up, not the others.
+func (w *udpWorker) transmit(n int) {
+	for sent := 0; sent < n; {
+		to, left := uintptr(unsafe.Pointer(&w.send[sent])), uintptr(n-sent)
+		done, _, e := unix.RawSyscall6(unix.SYS_SENDMMSG, w.fd, to, left, unix.MSG_DONTWAIT, 0, 0)
+		if e == unix.EAGAIN {
+			done, _, e = unix.Syscall6(unix.SYS_SENDMMSG, w.fd, to, left, 0, 0, 0)
+		}
+		switch e {
+		case 0:
+			sent += int(done)
+		case unix.EINTR:
+		default:
 			w.answerer.counters.drop(dropSend)
-			w.out.sent++
+			sent++
 		}
 	}
-	return nil
-}
-
-// sendNow sends what is left of the answers, as far as the socket takes them without waiting.
-func (w *udpWorker) sendNow(fd uintptr) bool {
-	o := &w.out
-	done, _, e := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&w.send[o.sent])), uintptr(o.total-o.sent), unix.MSG_DONTWAIT, 0, 0)
-	o.done, o.err = int(done), e
-	return e != unix.EAGAIN
 }
 
 // keepSource makes the control data of message i what a response needs to leave from the address that the message was sent to: the

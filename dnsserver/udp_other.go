@@ -19,14 +19,14 @@ const (
 	drainTime = 100 * time.Millisecond
 )
 
-// listenUDP returns one socket, however many workers: not every system spreads clients over several. On a machine with several
-// addresses, listen on each of them: a response to a query for 0.0.0.0 or :: leaves from the address that routing chooses.
-func listenUDP(addr netip.AddrPort, _ int) ([]*net.UDPConn, error) {
+// listenUDP returns one worker, however many Answerers: not every system spreads clients over several sockets. On a machine with
+// several addresses, listen on each of them: a response to a query for 0.0.0.0 or :: leaves from the address that routing chooses.
+func listenUDP(addr netip.AddrPort, answerers []*Answerer, udpSize int) ([]*udpWorker, error) {
 	c, err := net.ListenUDP("udp"+familyDigit(addr), net.UDPAddrFromAddrPort(addr))
 	if err != nil {
 		return nil, err
 	}
-	return []*net.UDPConn{c}, nil
+	return []*udpWorker{{conn: c, answerer: answerers[0], udpSize: udpSize}}, nil
 }
 
 // A udpWorker is one socket and the goroutine that serves it, a message at a time.
@@ -36,13 +36,14 @@ type udpWorker struct {
 	udpSize  int
 }
 
-func newUDPWorker(conn *net.UDPConn, a *Answerer, udpSize int) *udpWorker {
-	return &udpWorker{conn: conn, answerer: a, udpSize: udpSize}
-}
+func (w *udpWorker) close() { _ = w.conn.Close() }
+
+// dropped returns 0: what the kernel drops it does not tell everywhere.
+func (w *udpWorker) dropped() uint64 { return 0 }
 
 // run serves until ctx ends, then for drainTime more, to answer what has arrived, and closes the socket.
 func (w *udpWorker) run(ctx context.Context) error {
-	defer w.conn.Close()
+	defer w.close()
 	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetDeadline(time.Now().Add(drainTime)) })
 	defer stop()
 	in := make([]byte, inSize)
