@@ -31,6 +31,7 @@ type AnswererOptions struct {
 	Now       func() int64              // Unix seconds, read once for each batch; default: the clock
 	Transport Transport                 // default UDP
 	UDPSize   uint16                    // announced to clients; default DefaultUDPSize
+	Limiter   *Limiter                  // shared by all; nil = everybody is answered, however often
 }
 
 // An Answerer answers messages. It owns its working memory, its dice and its counters: each worker has one, and calls it from one
@@ -42,9 +43,11 @@ type Answerer struct {
 	// Of the batch at hand.
 	snapshot *registry.Snapshot
 	now      int64
+	meter    meter
 
 	// Of the query at hand.
 	query   wire.Query
+	genuine bool // it has a server cookie of ours, so it comes from where it says
 	builder wire.Builder
 	path    path
 	client  client
@@ -91,6 +94,9 @@ func (a *Answerer) answer(dst, msg []byte, from netip.AddrPort, limit int) []byt
 		return dst
 	}
 	a.builder.Reset(dst, &a.query, a.limit(limit))
+	if a.overLimit(from.Addr()) {
+		return a.shed(dst)
+	}
 	a.scope, a.steered, a.path.n, a.path.match = 0, false, 0, zone.Match{}
 
 	rcode := a.refuse(outcome)

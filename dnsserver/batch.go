@@ -4,6 +4,9 @@ package dnsserver
 // it lets go of a snapshot that nobody else holds any more.
 func (a *Answerer) begin() {
 	a.snapshot, a.now = a.Snapshot(), a.Now()
+	if a.Limiter != nil {
+		a.meter.now = a.Limiter.now()
+	}
 	a.counters.follow(a.snapshot)
 }
 

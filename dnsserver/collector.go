@@ -15,7 +15,10 @@ var (
 	descResponses = prometheus.NewDesc("meridian_dns_responses_total",
 		"DNS responses by code; zone is empty outside our zones.", []string{"rcode", "zone"}, nil)
 	descDropped = prometheus.NewDesc("meridian_dns_dropped_total",
-		"DNS messages without a response: malformed (no query), send (the system would not send it).", []string{"reason"}, nil)
+		"DNS messages without a response: malformed (no query), send (the system would not send it), rate_limit (beyond the limit of "+
+			"its sender), proxy (from a proxy, without a good header).", []string{"reason"}, nil)
+	descSlipped = prometheus.NewDesc("meridian_dns_slipped_total",
+		"DNS responses, empty and truncated, to queries beyond the limit of their sender. They are no part of the responses.", nil, nil)
 	descAnswers = prometheus.NewDesc("meridian_answers_total",
 		"Steered answers, by the site of the first address and the most telling reason.", []string{"record", "site", "reason"}, nil)
 	descConnections = prometheus.NewDesc("meridian_dns_tcp_connections", "Open DNS connections over TCP.", nil, nil)
@@ -26,7 +29,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (s *Server) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRequests, descResponses, descDropped, descAnswers, descConnections, descRejected} {
+	for _, d := range []*prometheus.Desc{descRequests, descResponses, descDropped, descSlipped, descAnswers, descConnections, descRejected} {
 		ch <- d
 	}
 }
@@ -56,6 +59,7 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	for why, n := range t.dropped {
 		send(descDropped, n, dropLabels[why])
 	}
+	send(descSlipped, t.slipped)
 	for why := range s.conns.rejected {
 		send(descRejected, s.conns.rejected[why].Load(), rejectionLabels[why])
 	}
@@ -72,6 +76,7 @@ type totals struct {
 	responses map[[2]string]uint64
 	answers   map[answerKey]uint64
 	dropped   [numDrops]uint64
+	slipped   uint64
 }
 
 var (
@@ -84,6 +89,7 @@ func (t *totals) add(c *counters) {
 	for why := range c.dropped {
 		t.dropped[why] += c.dropped[why].Load()
 	}
+	t.slipped += c.slipped.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name, zc := range c.zones {

@@ -16,6 +16,7 @@ import (
 type counters struct {
 	transport Transport
 	dropped   [numDrops]atomic.Uint64
+	slipped   atomic.Uint64 // responses to queries beyond the limit
 
 	mu      sync.Mutex // guards the maps against readers while the worker adds to them
 	zones   map[string]*zoneCounters
@@ -56,10 +57,12 @@ type drop uint8
 const (
 	dropMalformed drop = iota // no query: too short, a response, or from port 0
 	dropSend                  // the operating system would not send the response
+	dropRateLimit             // beyond the limit of its sender
+	dropProxy                 // from a proxy, without a good header
 	numDrops
 )
 
-var dropLabels = [numDrops]string{"malformed", "send"}
+var dropLabels = [numDrops]string{"malformed", "send", "rate_limit", "proxy"}
 
 // rcodeLabels are the codes we answer with; rcodeLabel is the position of one.
 var rcodeLabels = [...]wire.RCode{wire.NoError, wire.FormErr, wire.ServFail, wire.NXDomain, wire.NotImp, wire.Refused, wire.BadVers}

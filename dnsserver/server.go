@@ -31,6 +31,7 @@ type Server struct {
 	tcp      chan *Answerer     // shared by all connections; each takes one for the time of an answer
 	counters []*counters        // of all Answerers
 	conns    *conns
+	limiter  *Limiter
 
 	// Set by Listen.
 	workers   []*udpWorker
@@ -41,7 +42,7 @@ type Server struct {
 // New returns a Server that answers from the snapshot of the moment. Snapshot must never return nil.
 func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP)}
+	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), limiter: NewLimiter(cfg.RateLimit)}
 	for _, text := range cfg.Listen {
 		addrs, err := ParseListen(text)
 		if err != nil {
@@ -66,6 +67,7 @@ func (s *Server) answerer(t Transport) *Answerer {
 	crand.Read(seed[:]) // never fails
 	a := NewAnswerer(AnswererOptions{
 		Snapshot: s.snapshot, Dice: rand.NewChaCha8(seed).Uint64, Transport: t, UDPSize: s.cfg.UDPSize,
+		Limiter: s.limiter,
 	})
 	s.counters = append(s.counters, a.counters)
 	return a

@@ -83,6 +83,9 @@ func (b *Builder) SetRCode(r RCode) { b.rcode = r }
 // SetAuthoritative sets AA.
 func (b *Builder) SetAuthoritative() { b.flags |= flagAA }
 
+// SetTruncated makes the response one without records, whose TC bit sends the client to TCP. It comes before all records.
+func (b *Builder) SetTruncated() { b.flags |= flagTC }
+
 // Truncated reports whether a required RRset was left out. Nothing is added any more after that.
 func (b *Builder) Truncated() bool { return b.flags&flagTC != 0 }
 

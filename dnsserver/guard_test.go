@@ -1,0 +1,160 @@
+package dnsserver
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// limited returns an Answerer that limits, by a clock that the test sets.
+func limited(t testing.TB, c RateConfig, transport Transport) (*Answerer, *time.Duration) {
+	a := testAnswerer(testSnapshot(t, nil), transport)
+	a.Limiter = NewLimiter(c)
+	clock := new(time.Duration)
+	a.Limiter.now = func() time.Duration { return *clock }
+	return a, clock
+}
+
+// outcomes asks n times and returns how many got an answer, an empty truncated response, and nothing.
+func outcomes(t testing.TB, a *Answerer, from string, n int) (answered, slipped, dropped int) {
+	t.Helper()
+	msg := pack(t, query("mail.gslb.example", dns.TypeA, edns))
+	for range n {
+		out := a.Answer(nil, msg, netip.MustParseAddrPort(from), DefaultUDPSize)
+		if len(out) == 0 {
+			dropped++
+			continue
+		}
+		if len(out) > len(msg) && out[2]&2 != 0 {
+			t.Errorf("%d bytes for %d", len(out), len(msg))
+		}
+		r := new(dns.Msg)
+		if err := r.Unpack(out); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case len(r.Answer) == 1 && !r.Truncated:
+			answered++
+		case r.Truncated && len(r.Answer) == 0 && len(r.Question) == 1 && r.Rcode == dns.RcodeSuccess && r.IsEdns0() != nil && !r.Authoritative:
+			slipped++
+		default:
+			t.Fatalf("neither an answer nor a slip: %v", r)
+		}
+	}
+	return answered, slipped, dropped
+}
+
+func TestRateLimit(t *testing.T) {
+	for _, tt := range []struct {
+		name                       string
+		config                     RateConfig
+		transport                  Transport
+		from                       string
+		genuine                    bool
+		answered, slipped, dropped int // of 100 at one moment
+	}{
+		{"slip all", RateConfig{Rate: 5, Burst: 10}, UDP, "203.0.113.5:4444", false, 10, 90, 0},
+		{"slip every other", RateConfig{Rate: 5, Burst: 10, Slip: 2}, UDP, "203.0.113.5:4444", false, 10, 45, 45},
+		{"slip every tenth", RateConfig{Rate: 5, Burst: 10, Slip: 10}, UDP, "203.0.113.5:4444", false, 10, 9, 81},
+		{"drop all", RateConfig{Rate: 5, Burst: 10, Slip: -1}, UDP, "[2001:db8::1]:4444", false, 10, 0, 90},
+		{"burst by rate", RateConfig{Rate: 5}, UDP, "203.0.113.5:4444", false, 10, 90, 0},
+		{"defaults", RateConfig{}, UDP, "203.0.113.5:4444", false, 100, 0, 0},
+		{"TCP", RateConfig{Rate: 5}, TCP, "203.0.113.5:4444", false, 100, 0, 0},
+		{"cookie", RateConfig{Rate: 5}, UDP, "203.0.113.5:4444", true, 100, 0, 0},
+		{"loopback", RateConfig{Rate: 5}, UDP, "127.0.0.1:4444", false, 100, 0, 0},
+		{"loopback by IPv6", RateConfig{Rate: 5}, UDP, "[::1]:4444", false, 100, 0, 0},
+		{"loopback not exempt", RateConfig{Rate: 5, Exempt: []netip.Prefix{}}, UDP, "127.0.0.1:4444", false, 10, 90, 0},
+		{"exempt", RateConfig{Rate: 5, Exempt: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}, UDP, "203.0.113.5:4444", false, 100, 0, 0},
+		{"off", RateConfig{Off: true}, UDP, "203.0.113.5:4444", false, 100, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := testAnswerer(testSnapshot(t, nil), tt.transport)
+			if a.Limiter = NewLimiter(tt.config); a.Limiter != nil {
+				a.Limiter.now = func() time.Duration { return time.Hour }
+			}
+			a.genuine = tt.genuine
+			answered, slipped, dropped := outcomes(t, a, tt.from, 100)
+			if answered != tt.answered || slipped != tt.slipped || dropped != tt.dropped {
+				t.Errorf("%d answered, %d slipped, %d dropped; want %d, %d, %d", answered, slipped, dropped, tt.answered, tt.slipped, tt.dropped)
+			}
+			if n := a.counters.dropped[dropRateLimit].Load(); n != uint64(tt.dropped) {
+				t.Errorf("%d drops counted", n)
+			}
+			if n := a.counters.slipped.Load(); n != uint64(tt.slipped) {
+				t.Errorf("%d slips counted", n)
+			}
+		})
+	}
+}
+
+// TestRateLimitRecovers sees that the limit is one of rate, and of each client for itself.
+func TestRateLimitRecovers(t *testing.T) {
+	a, clock := limited(t, RateConfig{Rate: 10, Burst: 20, Slip: -1}, UDP)
+	for _, step := range []struct {
+		at   time.Duration
+		from string
+		want int
+	}{
+		{0, "203.0.113.5:1", 20}, {0, "203.0.113.5:2", 0}, {0, "203.0.113.6:1", 20}, {time.Second, "203.0.113.5:1", 10}, {time.Minute, "203.0.113.5:1", 20},
+	} {
+		*clock = step.at
+		if got, _, _ := outcomes(t, a, step.from, 50); got != step.want {
+			t.Errorf("%v from %s: %d answered, want %d", step.at, step.from, got, step.want)
+		}
+	}
+}
+
+// TestRateLimitIsShared asks two workers in turn.
+func TestRateLimitIsShared(t *testing.T) {
+	a, _ := limited(t, RateConfig{Rate: 10, Burst: 20, Slip: -1}, UDP)
+	b := testAnswerer(testSnapshot(t, nil), UDP)
+	b.Limiter = a.Limiter
+	first, _, _ := outcomes(t, a, "203.0.113.5:1", 15)
+	second, _, _ := outcomes(t, b, "203.0.113.5:1", 15)
+	if first != 15 || second != 5 {
+		t.Errorf("%d and %d answered, want 15 and 5", first, second)
+	}
+}
+
+// TestRateLimitHoldsForErrors asks what is answered by an error: a forger can ask that as well.
+func TestRateLimitHoldsForErrors(t *testing.T) {
+	a, _ := limited(t, RateConfig{Rate: 1, Burst: 1, Slip: -1}, UDP)
+	for _, msg := range [][]byte{
+		pack(t, query("www.elsewhere.test", dns.TypeA)), pack(t, query("x.gslb.example", dns.TypeA)), {0, 1, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		{0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0},
+	} {
+		a.Limiter.limits = NewLimiter(RateConfig{Rate: 1, Burst: 1}).limits
+		if out := a.Answer(nil, msg, resolver, 1232); len(out) == 0 {
+			t.Errorf("%x: the first got no response", msg)
+		}
+		if out := a.Answer(nil, msg, resolver, 1232); len(out) != 0 {
+			t.Errorf("%x: the second got a response", msg)
+		}
+	}
+}
+
+func TestRateLimitDoesNotAllocate(t *testing.T) {
+	for _, c := range []RateConfig{{Rate: 1, Burst: 1}, {Rate: 1, Burst: 1, Slip: -1}, {}} {
+		a, _ := limited(t, c, UDP)
+		msg, buf := pack(t, query("mail.gslb.example", dns.TypeA, edns)), make([]byte, 0, 2048)
+		if n := testing.AllocsPerRun(200, func() { a.Answer(buf, msg, resolver, 1232) }); n != 0 {
+			t.Errorf("%+v: %v allocations", c, n)
+		}
+	}
+}
+
+// BenchmarkAnswerLimited is what a query beyond the limit costs.
+func BenchmarkAnswerLimited(b *testing.B) {
+	for name, c := range map[string]RateConfig{"Within": {Rate: 1_000_000, Burst: 100_000_000}, "Slip": {Rate: 1, Burst: 1}, "Drop": {Rate: 1, Burst: 1, Slip: -1}, "Off": {Off: true}} {
+		b.Run(name, func(b *testing.B) {
+			a := testAnswerer(testSnapshot(b, nil), UDP)
+			a.Limiter = NewLimiter(c)
+			msg, buf := pack(b, query("mail.gslb.example", dns.TypeA, edns)), make([]byte, 0, 2048)
+			for b.Loop() {
+				a.Answer(buf, msg, resolver, 1232)
+			}
+		})
+	}
+}
