@@ -49,7 +49,11 @@ func benchEndpoint(i int, weight uint32, site string) EndpointSpec {
 }
 
 func benchDecide(b *testing.B, networks int, q Query, clients []netip.Prefix) {
-	p := mustCompile(b, benchSpec(networks))
+	benchDecideOf(b, benchSpec(networks), q, clients)
+}
+
+func benchDecideOf(b *testing.B, spec Spec, q Query, clients []netip.Prefix) {
+	p := mustCompile(b, spec)
 	h := NewHealth(p.NumEndpoints())
 	for id := range p.NumEndpoints() {
 		h = h.With(EndpointID(id), Verdict{State: Up, TTL: 10})
@@ -97,19 +101,63 @@ func BenchmarkDecideWantAll10(b *testing.B) {
 	benchDecide(b, 16, Query{Service: 1, Policy: 1, Want: 10, From: 1}, randomClients(1, false))
 }
 
-func BenchmarkDecideGeo100kNetworksV4(b *testing.B) {
-	benchDecide(b, 100_000, Query{Service: 1, Policy: 1, Family: FamilyV4}, randomClients(1<<16, false))
+func BenchmarkDecideGeo500kNetworksV4(b *testing.B) {
+	benchDecide(b, 500_000, Query{Service: 1, Policy: 1, Family: FamilyV4}, randomClients(1<<16, false))
 }
 
-func BenchmarkDecideGeo100kNetworksV6(b *testing.B) {
-	benchDecide(b, 100_000, Query{Service: 1, Policy: 1, Family: FamilyV4}, randomClients(1<<16, true))
+func BenchmarkDecideGeo500kNetworksV6(b *testing.B) {
+	benchDecide(b, 500_000, Query{Service: 1, Policy: 1, Family: FamilyV4}, randomClients(1<<16, true))
 }
 
-func BenchmarkCompile100kNetworks(b *testing.B) {
-	s := benchSpec(100_000)
+// BenchmarkDecideOfMany is BenchmarkDecideGeoWeighted10 in a Plan with 10,000 endpoints and 1,000 policies besides.
+func BenchmarkDecideOfMany(b *testing.B) {
+	s := benchSpec(16)
+	for i := range 1000 {
+		svc := ServiceSpec{Name: fmt.Sprint("other", i)}
+		for k := range 10 {
+			svc.Endpoints = append(svc.Endpoints, benchEndpoint(k, 1, s.Sites[k%3].Name))
+		}
+		s.Services = append(s.Services, svc)
+		s.Policies = append(s.Policies, PolicySpec{Name: fmt.Sprint("other", i), Stages: s.Policies[1].Stages})
+	}
+	benchDecideOf(b, s, Query{Service: 1, Policy: 1, Family: FamilyV4}, randomClients(1, false))
+}
+
+func BenchmarkCompile500kNetworks(b *testing.B) {
+	s := benchSpec(500_000)
+	b.ReportAllocs()
 	for b.Loop() {
 		mustCompile(b, s)
 	}
+}
+
+// BenchmarkCompileManySets has 1,000 services, each at its own set of 10 sites, over 500,000 networks.
+func BenchmarkCompileManySets(b *testing.B) {
+	s := manySets(500_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		mustCompile(b, s)
+	}
+}
+
+func manySets(networks int) Spec {
+	s := benchSpec(networks)
+	for i := range 7 {
+		s.Sites = append(s.Sites, SiteSpec{Name: fmt.Sprint("s", i), At: &Point{float64(10 * i), float64(20 * i)}})
+	}
+	for set := 1; set <= 1000; set++ {
+		svc := ServiceSpec{Name: fmt.Sprint("set", set)}
+		for i, site := range s.Sites {
+			if set>>i&1 == 1 {
+				svc.Endpoints = append(svc.Endpoints, benchEndpoint(i, 1, site.Name))
+			}
+		}
+		s.Services = append(s.Services, svc)
+	}
+	for i := range s.Networks {
+		s.Networks[i].Site = s.Sites[i*7919%len(s.Sites)].Name
+	}
+	return s
 }
 
 func BenchmarkHealthWith100k(b *testing.B) {

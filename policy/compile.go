@@ -22,17 +22,20 @@ func Compile(s Spec) (*Plan, []Problem) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
+	c.plan.compileViews(nil)
 	return &c.plan, nil
 }
 
 // WithServices returns a Plan with the sites, networks and policies of p and other services, or every problem with them. It costs
-// what the services cost, however many networks there are: the way to follow a registry.
+// what the services cost, however many networks there are, but for services at sites that no service of p had together: the way to
+// follow a registry.
 func (p *Plan) WithServices(services []ServiceSpec) (*Plan, []Problem) {
 	c := &compiler{plan: Plan{frame: p.frame}}
 	c.compileServices(services)
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
+	c.plan.compileViews(p)
 	return &c.plan, nil
 }
 
@@ -250,6 +253,7 @@ func (c *compiler) compilePolicies(specs []PolicySpec) {
 	if _, ok := p.policyByName[DefaultPolicy]; !ok {
 		add(PolicySpec{Name: DefaultPolicy, Stages: []StageSpec{Healthy{}, Weighted{}}})
 	}
+	p.stages = gc.stages
 }
 
 // soundNetworks returns the networks if they can be compiled: nothing is, once there are problems.

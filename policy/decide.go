@@ -16,8 +16,9 @@ type Scratch struct {
 	out  []EndpointID // what the Decision points to
 
 	client  client
-	seed    uint64 // Query.Dice
-	dice    uint64 // of the stage that draws
+	views   []*view // what the service can tell of the outcomes of geo stages, by position
+	seed    uint64  // Query.Dice
+	dice    uint64  // of the stage that draws
 	want    int
 	ttl     uint32 // smallest bound so far, less one
 	worst   State  // the worst state among the candidates at the beginning
@@ -57,7 +58,9 @@ func (p *Plan) Decide(s *Scratch, q Query, h Health) Decision {
 		return Decision{}
 	}
 	chain := &p.policies[q.Policy]
-	s.begin(p.services[q.Service].lists[q.Family], &q, h)
+	service := &p.services[q.Service]
+	s.begin(service.lists[q.Family], &q, h)
+	s.views = p.views[service.sets[q.Family]]
 	if !chain.health {
 		s.ttl = noBound
 	}

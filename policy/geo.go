@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -13,22 +14,21 @@ type network struct {
 	place  place
 }
 
-// geo is the compiled Geo stage. Everything that a client's address can lead to is an outcome: a rank for each site. The tables
-// hold the outcome of every address, merged into the largest ranges, so one search yields both the ranks and the exact scope.
+// geo is the compiled Geo stage. Everything that a client's place can lead to is an outcome: a rank for each site.
 type geo struct {
-	spec   Geo
-	stride int      // length of an outcome: number of sites, NoSite included
-	shift  uint     // bits a rank takes
-	ranks  []uint16 // outcome o ranks site s by ranks[o*stride+s]
-	v4     table4
-	v6     table6
-	from   []uint32 // outcome of a client at a site, by SiteID; the first is that of a client whose place is unknown
+	spec     Geo
+	position int // among the geo stages of the frame
+	atlas    *atlas
+	outcomes []uint32 // by cause of the atlas
+	ranks    []uint16 // outcome o ranks site s by ranks[o*stride+s]
+	stride   int      // length of an outcome: number of sites, NoSite included
+	shift    uint     // bits a rank takes
 }
 
 func (*geo) name() string { return Geo{}.stageName() }
 
 func (g *geo) run(s *Scratch) {
-	outcome, scope := g.locate(&s.client)
+	outcome, scope := g.locate(&s.client, s.views[g.position])
 	s.scope = max(s.scope, scope)
 	at := int(outcome) * g.stride
 	row := g.ranks[at : at+g.stride]
@@ -60,23 +60,31 @@ func rankAll(list []candidate, row []uint16, shift uint) bool {
 	return differ != 0
 }
 
-// locate returns the outcome for a client and the prefix length that it holds for, 0 = everywhere.
-func (g *geo) locate(c *client) (outcome uint32, scope uint8) {
+// locate returns the outcome for a client and the prefix length for which those whose view it is cannot tell the outcome from any
+// other there; 0 = everywhere.
+func (g *geo) locate(c *client, v *view) (outcome uint32, scope uint8) {
+	at := 0 // nowhere
 	switch c.kind {
 	case clientV4:
-		outcome, scope = g.v4.find(c.v4)
-		if c.mapped && (scope > 0 || len(g.v6.starts) > 1 || g.v6.outcomes[0] != outcome) {
-			scope += 96
+		t := &g.atlas.v4
+		at = t.find(c.v4)
+		if v.varies {
+			scope = v.scope(t.scope(c.v4, at, v.v4), c.mapped)
 		}
-		return outcome, scope
+		at = int(t.values[at])
 	case clientV6:
-		return g.v6.find(c.v6)
+		t := &g.atlas.v6
+		at = t.find(c.v6)
+		if v.varies {
+			scope = v.scope(t.scope(c.v6, at, v.v6), false)
+		}
+		at = int(t.values[at])
 	case clientSite:
-		if int(c.site) < len(g.from) {
-			return g.from[c.site], 0
+		if int(c.site) < g.stride {
+			at = int(c.site)
 		}
 	}
-	return g.from[NoSite], 0
+	return g.outcomes[at], scope
 }
 
 // A geoCompiler builds geo stages over one set of sites and networks.
@@ -84,11 +92,14 @@ type geoCompiler struct {
 	sites  []site
 	places []place // by SiteID those of sites, the first being nowhere; then those of networks
 	v4, v6 []span  // values are positions in places
+	plain  *atlas  // of stages without rules for networks; nil until there is one
+	stages []*geo
+	byKey  map[string]*geo
 }
 
 // newGeoCompiler flattens the networks.
 func newGeoCompiler(sites []site, networks []network) *geoCompiler {
-	gc := &geoCompiler{sites: sites}
+	gc := &geoCompiler{sites: sites, byKey: map[string]*geo{}}
 	seen := map[place]int{}
 	for i, s := range sites {
 		gc.places = append(gc.places, s.place)
@@ -97,11 +108,14 @@ func newGeoCompiler(sites []site, networks []network) *geoCompiler {
 	var prefixes [2][]netip.Prefix
 	var values [2][]int
 	for _, n := range networks {
-		at, ok := seen[n.place]
-		if !ok {
-			at = len(gc.places)
-			seen[n.place] = at
-			gc.places = append(gc.places, n.place)
+		at := int(n.place.site)
+		if n.place != gc.places[at] { // it is not simply that of the site
+			var ok bool
+			if at, ok = seen[n.place]; !ok {
+				at = len(gc.places)
+				seen[n.place] = at
+				gc.places = append(gc.places, n.place)
+			}
 		}
 		f := familyIndex(n.prefix)
 		prefixes[f] = append(prefixes[f], n.prefix)
@@ -112,68 +126,54 @@ func newGeoCompiler(sites []site, networks []network) *geoCompiler {
 	return gc
 }
 
-// familyIndex returns 0 for IPv4, 1 for IPv6.
-func familyIndex(p netip.Prefix) int {
-	if p.Addr().Is4() {
-		return 0
+// atlas returns the atlas for a stage's rules.
+func (gc *geoCompiler) atlas(rules []GeoRule) *atlas {
+	if slices.ContainsFunc(rules, func(r GeoRule) bool { return r.Region == "" }) {
+		return newAtlas(len(gc.places), gc.v4, gc.v6, rules)
 	}
-	return 1
+	if gc.plain == nil {
+		gc.plain = newAtlas(len(gc.places), gc.v4, gc.v6, nil)
+	}
+	return gc.plain
 }
 
-// compile builds a stage. targets is parallel to spec.Rules, with that of spec.Default at the end.
+// compile builds a stage, or returns that of an equal Spec. targets is parallel to spec.Rules, with that of spec.Default at the end.
 func (gc *geoCompiler) compile(spec Geo, targets []target) *geo {
-	g := &geo{spec: spec, stride: len(gc.sites), shift: rankBits(len(gc.sites))}
+	key := fmt.Sprint(spec) // names of sites and regions have no blanks
+	if g := gc.byKey[key]; g != nil {
+		return g
+	}
+	g := &geo{spec: spec, position: len(gc.stages), atlas: gc.atlas(spec.Rules), stride: len(gc.sites), shift: rankBits(len(gc.sites))}
+	gc.stages = append(gc.stages, g)
+	gc.byKey[key] = g
 	byRegion := map[string]int{}
-	var prefixes [2][]netip.Prefix
-	var values [2][]int
 	for i, r := range spec.Rules {
 		if r.Region != "" {
 			byRegion[r.Region] = i
-			continue
 		}
-		f := familyIndex(r.Prefix)
-		prefixes[f] = append(prefixes[f], r.Prefix)
-		values[f] = append(values[f], i)
 	}
-
-	const noRule = -1
-	type cause struct{ place, rule int }
-	byCause := map[cause]uint32{}
 	byRow := map[string]uint32{}
-	var key []byte
-	outcome := func(at, rule int) uint32 {
-		if rule == noRule {
-			rule = len(spec.Rules)
-			if r, ok := byRegion[gc.places[at].region]; ok {
-				rule = r
+	var text []byte
+	g.outcomes = make([]uint32, len(g.atlas.causes))
+	for i, c := range g.atlas.causes {
+		if c.rule == noRule {
+			c.rule = len(spec.Rules)
+			if r, ok := byRegion[gc.places[c.place].region]; ok {
+				c.rule = r
 			}
 		}
-		if o, ok := byCause[cause{at, rule}]; ok {
-			return o
-		}
-		row := rankRow(gc.sites, targets[rule], gc.places[at])
-		key = key[:0]
+		row := rankRow(gc.sites, targets[c.rule], gc.places[c.place])
+		text = text[:0]
 		for _, rank := range row {
-			key = append(key, byte(rank), byte(rank>>8))
+			text = append(text, byte(rank), byte(rank>>8))
 		}
-		o, ok := byRow[string(key)]
+		o, ok := byRow[string(text)]
 		if !ok {
 			o = uint32(len(byRow))
-			byRow[string(key)] = o
+			byRow[string(text)] = o
 			g.ranks = append(g.ranks, row...)
 		}
-		byCause[cause{at, rule}] = o
-		return o
-	}
-
-	overlay(gc.v4, flatten(prefixes[0], values[0], noRule, lastV4), func(start u128, at, rule int) { g.v4.add(start, outcome(at, rule)) })
-	overlay(gc.v6, flatten(prefixes[1], values[1], noRule, lastV6), func(start u128, at, rule int) { g.v6.add(start, outcome(at, rule)) })
-	g.v4.seal()
-	g.v6.seal()
-
-	g.from = make([]uint32, len(gc.sites))
-	for id := range gc.sites {
-		g.from[id] = outcome(id, noRule)
+		g.outcomes[i] = o
 	}
 	return g
 }
@@ -211,7 +211,7 @@ func (g *geo) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
 	if to.Nearest && !s.rec.place.known && s.rec.place.site == NoSite {
 		t.Note += ", but the client's place is unknown: the order of the sites"
 	}
-	_, t.Scope = g.locate(&s.client)
+	_, t.Scope = g.locate(&s.client, s.views[g.position])
 	for i := range t.Kept {
 		k := &t.Kept[i]
 		rank := int(k.rank & (1<<g.shift - 1))

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
@@ -34,6 +35,21 @@ func (a u128) and(b u128) u128 { return u128{a.hi & b.hi, a.lo & b.lo} }
 
 // less reports a < b.
 func (a u128) less(b u128) bool { return a.hi < b.hi || a.hi == b.hi && a.lo < b.lo }
+
+// compare returns -1, 0 or 1 as a is less than, equal to or more than b.
+func (a u128) compare(b u128) int {
+	if a.hi != b.hi {
+		return cmp.Compare(a.hi, b.hi)
+	}
+	return cmp.Compare(a.lo, b.lo)
+}
+
+// atLeast returns 1 if a ≥ b, 0 otherwise, without a branch: which it is, a search cannot guess.
+func (a u128) atLeast(b u128) int {
+	_, borrow := bits.Sub64(a.lo, b.lo, 0)
+	_, borrow = bits.Sub64(a.hi, b.hi, borrow)
+	return int(1 - borrow)
+}
 
 // next returns a+1, which wraps at the end.
 func (a u128) next() u128 {

@@ -10,6 +10,8 @@ type Plan struct {
 	serviceByName map[string]ServiceID
 	endpoints     []Endpoint // by EndpointID; those of a service follow one another, in the order of the Spec
 	byName        map[string]EndpointID
+	views         [][]*view         // for each set of sites that a service is at, those of the geo stages by position
+	sets          map[string]uint32 // positions in views by key of the set
 }
 
 // A frame is the part of a Plan that does not depend on services: two Plans may share one.
@@ -19,6 +21,7 @@ type frame struct {
 	networks     []network
 	policies     []chain // by PolicyID
 	policyByName map[string]PolicyID
+	stages       []*geo // those of all policies, each once
 }
 
 // An Endpoint is what serves a service: a checked EndpointSpec. At least one of V4, V6, Host and Text is there. It never changes.
@@ -44,6 +47,7 @@ type service struct {
 	name  string
 	ids   []EndpointID
 	lists [numFamilies][]candidate
+	sets  [numFamilies]uint32 // positions in Plan.views
 }
 
 // A site is a compiled SiteSpec.

@@ -1,0 +1,297 @@
+package policy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// A scopeCase is a policy over a service, and, by a naive search, the order into which its geo stages put the endpoints for an address.
+type scopeCase struct {
+	spec   Spec
+	plan   *Plan
+	stages []Geo
+	family Family
+}
+
+// order renders what a policy is told of an address: endpoints of the service and family, best first, for each geo stage.
+func (c scopeCase) order(a netip.Addr) string {
+	text := ""
+	for _, g := range c.stages {
+		row := naiveRow(c.spec, g, NoSite, netip.PrefixFrom(a, a.BitLen()))
+		var list []EndpointSpec
+		for _, e := range c.spec.Services[0].Endpoints {
+			if ofFamily(&e, c.family) {
+				list = append(list, e)
+			}
+		}
+		slices.SortStableFunc(list, func(a, b EndpointSpec) int { return cmp.Compare(row[a.Site], row[b.Site]) })
+		for i, e := range list {
+			if i > 0 && row[e.Site] == row[list[i-1].Site] {
+				text += "="
+			}
+			text += e.Name + " "
+		}
+		text += "; "
+	}
+	return text
+}
+
+// edges returns addresses at which the outcome may change.
+func (c scopeCase) edges() []netip.Addr {
+	var list []netip.Addr
+	add := func(p netip.Prefix) {
+		first, last := p.Masked().Addr(), lastOf(p)
+		for _, a := range []netip.Addr{first, first.Prev(), last, last.Next()} {
+			if a.IsValid() && !a.Is4In6() {
+				list = append(list, a)
+			}
+		}
+	}
+	for _, n := range c.spec.Networks {
+		add(n.Prefix)
+	}
+	for _, g := range c.stages {
+		for _, r := range g.Rules {
+			if r.Prefix.IsValid() {
+				add(r.Prefix)
+			}
+		}
+	}
+	return list
+}
+
+// lastOf returns the last address of a prefix.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// The scope of a Decision must be exact: for no address inside it is the order another, and for one in a scope one bit shorter it is.
+// The order can only change at an edge of a prefix, so looking at the edges, and at the scope's own ends, is looking at everything.
+// Where no address of the family has another order, but one of the other family has, the scope is 1: 0 would be for all.
+func TestScopeIsExact(t *testing.T) {
+	checked := map[uint8]int{}
+	floored := 0
+	for seed := range uint64(3000) {
+		r := seeded(seed)
+		c := scopeCase{spec: randomSpec(r), family: Family(r.IntN(3))}
+		policy := PolicySpec{Name: "p"}
+		for range 1 + r.IntN(2) {
+			g := randomGeo(r, c.spec)
+			c.stages = append(c.stages, g)
+			policy.Stages = append(policy.Stages, g)
+		}
+		c.spec.Policies = []PolicySpec{policy}
+		c.spec.Services = c.spec.Services[:1]
+		c.plan = mustCompile(t, c.spec)
+		edges := c.edges()
+		for range 10 {
+			a := randomAddr(r)
+			if len(edges) > 0 && r.IntN(2) == 0 {
+				a = edges[r.IntN(len(edges))]
+			}
+			scope, floor := checkScope(t, c, edges, a)
+			checked[scope]++
+			if floor {
+				floored++
+			}
+		}
+	}
+	if len(checked) < 30 || checked[0] < 100 || floored < 20 {
+		t.Errorf("the cases are too few: %v, %d floored", checked, floored)
+	}
+}
+
+func checkScope(t *testing.T, c scopeCase, edges []netip.Addr, a netip.Addr) (length uint8, floored bool) {
+	t.Helper()
+	var s Scratch
+	ask := func(a netip.Addr) Decision {
+		return c.plan.Decide(&s, Query{Client: netip.PrefixFrom(a, a.BitLen()), Family: c.family}, Health{})
+	}
+	d := ask(a)
+	answer := slices.Clone(d.Endpoints)
+	scope := netip.PrefixFrom(a, int(d.Scope)).Masked()
+	want := c.order(a)
+	ends := append([]netip.Addr{scope.Addr(), lastOf(scope)}, edges...)
+	for _, b := range ends {
+		if b.BitLen() != a.BitLen() || !scope.Contains(b) || b.Is4In6() {
+			continue
+		}
+		if got := c.order(b); got != want {
+			t.Fatalf("%v and %v are both in %v: %s and %s\nspec %s", a, b, scope, want, got, show(c.spec))
+		}
+		if e := ask(b); !slices.Equal(e.Endpoints, answer) || e.Scope != d.Scope {
+			t.Fatalf("%v in the scope of %v gets %+v, not %v/%d", b, a, e, answer, d.Scope)
+		}
+	}
+	all := append([]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, edges...)
+	if d.Scope == 0 {
+		for _, b := range all {
+			if got := c.order(b); got != want {
+				t.Fatalf("%v has scope 0, but %v gets %s, not %s\nspec %s", a, b, got, want, show(c.spec))
+			}
+		}
+		return 0, false
+	}
+	wider := netip.PrefixFrom(a, int(d.Scope)-1).Masked()
+	for _, b := range append(ends, wider.Addr(), lastOf(wider)) {
+		if b.BitLen() == a.BitLen() && wider.Contains(b) && c.order(b) != want {
+			return d.Scope, false
+		}
+	}
+	if d.Scope == 1 && slices.ContainsFunc(all, func(b netip.Addr) bool { return c.order(b) != want }) {
+		return d.Scope, true
+	}
+	t.Fatalf("%v has scope %d, but %v is all the same\nspec %s", a, d.Scope, wider, show(c.spec))
+	return 0, false
+}
+
+// A change of health changes no scope: it would leave resolvers with answers of several scopes, the widest of them for everybody.
+func TestScopeIsNoMatterOfHealth(t *testing.T) {
+	for seed := range uint64(1000) {
+		r := seeded(seed)
+		p := mustCompile(t, randomSpec(r))
+		var s Scratch
+		for range 5 {
+			q := randomQuery(r, p)
+			want := p.Decide(&s, q, Health{}).Scope
+			if got := p.Decide(&s, q, randomHealth(r, p)).Scope; got != want {
+				t.Fatalf("seed %d: scope %d, %d when nothing is known\nquery %+v", seed, got, want, q)
+			}
+		}
+	}
+}
+
+// Views that are not affordable are no reason for an answer too wide.
+func TestScopeBeyondTheBudget(t *testing.T) {
+	for seed := range uint64(300) {
+		r := seeded(seed)
+		spec := randomSpec(r)
+		p := mustCompile(t, spec)
+		poor := mustCompile(t, spec)
+		poor.compileViews(nil)
+		v := viewer{stages: poor.stages, sets: map[string]uint32{}, same: map[string]*view{}}
+		v.add("", nil)
+		for i := range poor.services {
+			for f, list := range poor.services[i].lists {
+				poor.services[i].sets[f] = v.set(list)
+			}
+		}
+		poor.views = v.views
+		for range 20 {
+			var s Scratch
+			q := randomQuery(r, p)
+			want := p.Decide(&s, q, Health{})
+			want.Endpoints = slices.Clone(want.Endpoints)
+			if got := poor.Decide(&s, q, Health{}); !sameDecision(got, want) || got.Scope < want.Scope {
+				t.Fatalf("seed %d: %+v without a budget, %+v with one", seed, got, want)
+			}
+		}
+	}
+}
+
+// Views of a Plan made from another are those it would have made itself.
+func TestViewsFollowServices(t *testing.T) {
+	spec := benchSpec(2000)
+	p := mustCompile(t, spec)
+	q, err := p.WithServices(append(spec.Services, ServiceSpec{Name: "more", Endpoints: spec.Services[1].Endpoints[:2]}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := p.services[1].sets[FamilyAny], q.services[1].sets[FamilyAny]
+	if p.views[a][0] != q.views[b][0] {
+		t.Error("a view was made again")
+	}
+	if c := q.services[2].sets[FamilyAny]; c == b || c == 0 || q.views[c][0] == q.views[b][0] {
+		t.Error("endpoints at fewer sites have the same view")
+	}
+	if p.services[0].sets[FamilyAny] != 0 || p.views[0][0] != everywhere {
+		t.Error("endpoints without a site have a view")
+	}
+}
+
+// With several geo stages and a whole policy around them, an address in the scope gets the same decision at equal dice.
+func TestScopeOfWholePolicies(t *testing.T) {
+	for seed := range uint64(1500) {
+		r := seeded(seed)
+		spec := randomSpec(r)
+		p := mustCompile(t, spec)
+		h := randomHealth(r, p)
+		q := randomQuery(r, p)
+		if !q.Client.IsValid() {
+			continue
+		}
+		var s Scratch
+		d := p.Decide(&s, q, h)
+		want := slices.Clone(d.Endpoints)
+		scope := netip.PrefixFrom(q.Client.Masked().Addr(), int(d.Scope)).Masked()
+		for range 20 {
+			b := randomAddr(r)
+			if r.IntN(2) == 0 {
+				b = lastOf(scope)
+			}
+			if !scope.Contains(b) || b.Is4In6() != q.Client.Addr().Is4In6() && b.Is4In6() {
+				continue
+			}
+			q.Client = netip.PrefixFrom(b, b.BitLen())
+			if e := p.Decide(&s, q, h); !slices.Equal(e.Endpoints, want) || e.Scope != d.Scope || e.Reason != d.Reason || e.TTL != d.TTL {
+				t.Fatalf("seed %d: %v in %v gets %+v, not %v of %+v\nspec %s", seed, b, scope, e, want, d, show(spec))
+			}
+		}
+	}
+}
+
+func TestScopeTable(t *testing.T) {
+	s := soundSpec()
+	s.Networks = []NetworkSpec{
+		{Prefix: netip.MustParsePrefix("10.0.0.0/8"), Site: "eu"},
+		{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Site: "us"},
+		{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Site: "eu"}, // no other outcome than around it
+		{Prefix: netip.MustParsePrefix("2001:db8::/32"), Site: "us"},
+	}
+	s.Policies = []PolicySpec{{Name: "p", Stages: []StageSpec{Geo{Default: GeoTarget{Nearest: true}}}}}
+	s.Services = []ServiceSpec{
+		{Name: "two", Endpoints: []EndpointSpec{benchEndpoint(0, 1, "eu"), benchEndpoint(1, 1, "us")}},
+		{Name: "one", Endpoints: []EndpointSpec{benchEndpoint(0, 1, "us"), benchEndpoint(1, 1, "us")}},
+	}
+	p := mustCompile(t, s)
+	for _, tt := range []struct {
+		client string
+		scope  uint8
+	}{
+		{"10.1.2.3/32", 16},
+		{"10.1.0.0/24", 16},
+		{"10.1.0.0/12", 16}, // 10.0.0.0 locates it; the scope asks for more bits
+		{"10.0.0.1/32", 16},
+		{"10.3.0.1/32", 15}, // 10.2.0.0/15
+		{"10.4.0.1/32", 14},
+		{"10.200.0.1/32", 9},
+		{"11.0.0.1/32", 8}, // eu is also what comes first for a client of no network
+		{"::ffff:10.1.2.3/128", 112},
+		{"2001:db8::1/128", 32},
+		{"2001:db9::1/56", 32},
+		{"8000::/1", 1},
+		{"::/0", 3},
+	} {
+		var s Scratch
+		client := netip.MustParsePrefix(tt.client)
+		if d := p.Decide(&s, Query{Client: client}, Health{}); d.Scope != tt.scope {
+			t.Errorf("%s has scope %d, want %d", tt.client, d.Scope, tt.scope)
+		}
+		if d := p.Decide(&s, Query{Client: client, Service: 1}, Health{}); d.Scope != 0 {
+			t.Errorf("%s has scope %d though all endpoints are at one site", tt.client, d.Scope)
+		}
+	}
+	for _, q := range []Query{{From: 1, Client: netip.MustParsePrefix("10.1.2.3/32")}, {}, {From: 99}} {
+		var s Scratch
+		if d := p.Decide(&s, q, Health{}); d.Scope != 0 {
+			t.Errorf("%+v has scope %d, want 0", q, d.Scope)
+		}
+	}
+}

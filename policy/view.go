@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// A view is all that the endpoints of a service can tell of where a client is: in which order a geo stage puts the sites they are at,
+// those of equal rank included. Other sites do not matter, nor does health: an endpoint that is down now may be up while the answer
+// is kept.
+type view struct {
+	varies bool // there are clients, of whichever family, for whom the order is another
+	v4, v6 marks
+}
+
+// scope returns the scope of an address from the length of the shortest prefix of its family in which all have its order. A scope of 0
+// lets resolvers give an answer to everybody, clients of the other family and those without a subnet included: it is for views that do
+// not vary at all (RFC 7871 7.3.1). mapped is for IPv4 that came in IPv6 form.
+func (v *view) scope(length uint8, mapped bool) uint8 {
+	if mapped {
+		return length + 96
+	}
+	return max(length, 1)
+}
+
+// everywhere is the view of endpoints at one site, or of one order whatever the client.
+var everywhere = &view{}
+
+// viewBudget bounds what the views of a Plan may cost: a unit is a range of addresses or a rank to look at, 1 ns or so, and eight of them
+// are a byte to keep. It lasts for hundreds of sets of sites over half a million networks. Views beyond it take every border between places
+// for one: scopes are longer than they could be, never shorter.
+const viewBudget = 1 << 29
+
+// A viewer makes the views of a Plan.
+type viewer struct {
+	stages []*geo
+	sets   map[string]uint32 // key of a set of sites -> position in Plan.views
+	views  [][]*view
+	same   map[string]*view // by atlas and what is told apart
+	before *Plan            // whose views of the same stages are good; nil: of none
+	budget int
+}
+
+// compileViews gives every service its views, those of before as far as it has them. p and before share a frame.
+func (p *Plan) compileViews(before *Plan) {
+	v := viewer{stages: p.stages, sets: map[string]uint32{}, same: map[string]*view{}, before: before, budget: viewBudget}
+	v.add("", nil)
+	for i := range p.services {
+		s := &p.services[i]
+		for f, list := range s.lists {
+			s.sets[f] = v.set(list)
+		}
+	}
+	p.views, p.sets = v.views, v.sets
+}
+
+// set returns the position in views of those for a list of candidates.
+func (v *viewer) set(list []candidate) uint32 {
+	var ids []SiteID
+	for i := range list {
+		if id := list[i].site; id != NoSite && !slices.Contains(ids, id) { // endpoints without a site are last for everybody
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) < 2 || len(v.stages) == 0 {
+		return 0
+	}
+	slices.Sort(ids)
+	key := make([]byte, 0, 2*len(ids))
+	for _, id := range ids {
+		key = binary.BigEndian.AppendUint16(key, uint16(id))
+	}
+	if at, ok := v.sets[string(key)]; ok {
+		return at
+	}
+	return v.add(string(key), ids)
+}
+
+// add makes the views of a set of sites.
+func (v *viewer) add(key string, ids []SiteID) uint32 {
+	var old []*view
+	if v.before != nil {
+		if at, ok := v.before.sets[key]; ok {
+			old = v.before.views[at]
+		}
+	}
+	row := make([]*view, len(v.stages))
+	for i, g := range v.stages {
+		switch {
+		case len(ids) == 0:
+			row[i] = everywhere
+		case !v.afford(g, len(ids)):
+			row[i] = &view{varies: true}
+		case old != nil && (old[i].v4 != nil || !old[i].varies):
+			row[i] = old[i]
+		default:
+			row[i] = v.make(g, ids)
+		}
+	}
+	at := uint32(len(v.views))
+	v.views = append(v.views, row)
+	v.sets[key] = at
+	return at
+}
+
+// afford takes the cost of a view from the budget and reports whether there was enough.
+func (v *viewer) afford(g *geo, sites int) bool {
+	v.budget -= len(g.atlas.v4.starts) + len(g.atlas.v6.starts) + 8*sites*len(g.atlas.causes)
+	return v.budget >= 0
+}
+
+// make returns what endpoints at some sites can tell of the outcomes of a stage.
+func (v *viewer) make(g *geo, ids []SiteID) *view {
+	told := g.told(ids)
+	key := binary.AppendUvarint(nil, uint64(slices.IndexFunc(v.stages, func(o *geo) bool { return o.atlas == g.atlas })))
+	for _, class := range told {
+		key = binary.LittleEndian.AppendUint32(key, class)
+	}
+	if w := v.same[string(key)]; w != nil {
+		return w
+	}
+	w := &view{}
+	v4, v6 := &g.atlas.v4, &g.atlas.v6
+	var n4, n6 int
+	w.v4, n4 = newMarks(len(v4.values), func(i int) bool { return told[v4.values[i]] != told[v4.values[i-1]] })
+	w.v6, n6 = newMarks(len(v6.values), func(i int) bool { return told[v6.values[i]] != told[v6.values[i-1]] })
+	w.varies = n4+n6 > 0 || told[v4.values[0]] != told[v6.values[0]]
+	if !w.varies {
+		w = everywhere
+	}
+	v.same[string(key)] = w
+	return w
+}
+
+// told returns, by cause, a number that two causes share if and only if they put sites into the same order. Numbers come in the order
+// of the causes.
+func (g *geo) told(ids []SiteID) []uint32 {
+	const unknown = ^uint32(0)
+	byOutcome := make([]uint32, len(g.ranks)/g.stride)
+	for i := range byOutcome {
+		byOutcome[i] = unknown
+	}
+	classes := map[string]uint32{}
+	order := make([]uint32, len(ids)) // rank, then position in ids
+	var key []byte
+	told := make([]uint32, len(g.outcomes))
+	for i, o := range g.outcomes {
+		if byOutcome[o] == unknown {
+			row := g.ranks[int(o)*g.stride:]
+			for k, id := range ids {
+				order[k] = uint32(row[id])<<16 | uint32(k)
+			}
+			slices.SortFunc(order, cmp.Compare[uint32])
+			key = key[:0]
+			for k, x := range order {
+				tied := k > 0 && x>>16 == order[k-1]>>16
+				key = binary.LittleEndian.AppendUint16(key, uint16(x))
+				if tied {
+					key[len(key)-1] |= 0x80 // positions are less than MaxSites
+				}
+			}
+			class, ok := classes[string(key)]
+			if !ok {
+				class = uint32(len(classes))
+				classes[string(key)] = class
+			}
+			byOutcome[o] = class
+		}
+		told[i] = byOutcome[o]
+	}
+	return told
+}
