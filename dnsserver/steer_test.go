@@ -43,7 +43,7 @@ func TestClientSubnet(t *testing.T) {
 		{"IPv4 written as IPv6, one address", "::ffff:198.51.100.7/128", "203.0.113.5", "www", dns.TypeA, us, 120},
 		{"IPv4 written as IPv6, the widest scope", "::ffff:192.0.2.0/120", "203.0.113.5", "www", dns.TypeA, eu, 102},
 		{"IPv4 written as IPv6, one outcome for IPv4 but not for IPv6", "::ffff:198.51.100.0/120", "203.0.113.5", "six", dns.TypeA, eu, 96},
-		{"the same, as IPv4", "198.51.100.0/24", "203.0.113.5", "six", dns.TypeA, eu, 0},
+		{"the same, as IPv4: 0 would be for IPv6 too", "198.51.100.0/24", "203.0.113.5", "six", dns.TypeA, eu, 1},
 		{"the same, other IPv6", "2001:db8:2::/48", "203.0.113.5", "six", dns.TypeA, us, 48},
 		{"IPv4 written as IPv6, one outcome for all", "::ffff:198.51.100.0/120", "203.0.113.5", "v6", dns.TypeAAAA, "2001:db8::20", 0},
 		{"IPv4 written as IPv6, private", "::ffff:10.0.0.0/104", "192.0.2.5", "www", dns.TypeA, eu, 0},

@@ -1,9 +1,7 @@
 package policy
 
-import "net/netip"
-
-// An atlas holds the cause of every address: where its client is, and which rule for a network governs it. Stages whose rules name
-// the same networks share one, whatever the rules then say.
+// An atlas holds the cause of every address: where its client is, and which rule for a network governs it. Stages without such rules
+// share one.
 type atlas struct {
 	v4     table4 // values are positions in causes
 	v6     table6
@@ -12,54 +10,63 @@ type atlas struct {
 
 // A cause is what a geo stage goes by.
 type cause struct {
-	place int // position in geoCompiler.places
+	place int // position in frame.places
 	rule  int // position in Geo.Rules; noRule: none of those for networks
 }
 
 const noRule = -1
 
-// newAtlas returns the atlas of places, by prefix flattened, under rules for networks. Without such rules cause i is place i.
-func newAtlas(places int, place4, place6 []span, rules []GeoRule) *atlas {
-	a := &atlas{}
-	var prefixes [2][]netip.Prefix
-	var values [2][]int
-	for i, r := range rules {
-		if r.Region == "" {
-			f := familyIndex(r.Prefix)
-			prefixes[f] = append(prefixes[f], r.Prefix)
-			values[f] = append(values[f], i)
-		}
+// newAtlas returns the atlas of networks alone. Cause i is place i.
+func newAtlas(networks [2][]interval, places int) *atlas {
+	a := &atlas{causes: make([]cause, places)}
+	for i := range a.causes {
+		a.causes[i] = cause{i, noRule}
 	}
-	for at := range places {
-		a.causes = append(a.causes, cause{at, noRule})
-	}
-	ids := map[cause]uint32{}
-	id := func(at, rule int) uint32 {
-		if rule == noRule {
-			return uint32(at)
-		}
-		c := cause{at, rule}
-		n, ok := ids[c]
-		if !ok {
-			n = uint32(len(a.causes))
-			ids[c] = n
-			a.causes = append(a.causes, c)
-		}
-		return n
-	}
-	a.v4.grow(len(place4) + 2*len(prefixes[0]))
-	a.v6.grow(len(place6) + 2*len(prefixes[1]))
-	overlay(place4, flatten(prefixes[0], values[0], noRule, lastV4), func(start u128, at, rule int) { a.v4.add(start, id(at, rule)) })
-	overlay(place6, flatten(prefixes[1], values[1], noRule, lastV6), func(start u128, at, rule int) { a.v6.add(start, id(at, rule)) })
+	a.v4.grow(2*len(networks[0]) + 1)
+	a.v6.grow(2*len(networks[1]) + 1)
+	flatten(networks[0], 0, lastV4, a.v4.add)
+	flatten(networks[1], 0, lastV6, a.v6.add)
 	a.v4.seal()
 	a.v6.seal()
 	return a
 }
 
-// familyIndex returns 0 for IPv4, 1 for IPv6.
-func familyIndex(p netip.Prefix) int {
-	if p.Addr().Is4() {
-		return 0
+// under returns an atlas with the rules of a stage that are for networks.
+func (a *atlas) under(rules []GeoRule) *atlas {
+	none := uint32(len(rules))
+	var networks [2][]interval
+	for i, r := range rules {
+		if r.Region == "" {
+			f := familyIndex(r.Prefix)
+			networks[f] = append(networks[f], intervalOf(r.Prefix, i))
+		}
 	}
-	return 1
+	var ruled [2]table6 // of either family
+	for f, last := range [2]u128{lastV4, lastV6} {
+		sortIntervals(networks[f])
+		flatten(networks[f], none, last, ruled[f].add)
+	}
+
+	b := &atlas{causes: append([]cause(nil), a.causes...)}
+	ids := map[cause]uint32{}
+	id := func(was, rule uint32) uint32 {
+		if rule == none {
+			return was
+		}
+		c := cause{a.causes[was].place, int(rule)}
+		n, ok := ids[c]
+		if !ok {
+			n = uint32(len(b.causes))
+			ids[c] = n
+			b.causes = append(b.causes, c)
+		}
+		return n
+	}
+	b.v4.grow(len(a.v4.starts) + len(ruled[0].starts))
+	b.v6.grow(len(a.v6.starts) + len(ruled[1].starts))
+	overlay(&a.v4, &ruled[0], func(start u128, was, rule uint32) { b.v4.add(start, id(was, rule)) })
+	overlay(&a.v6, &ruled[1], func(start u128, was, rule uint32) { b.v6.add(start, id(was, rule)) })
+	b.v4.seal()
+	b.v6.seal()
+	return b
 }

@@ -110,8 +110,7 @@ func (c *compiler) compileGeo(gc *geoCompiler, spec Geo) *geo {
 
 // regionExists reports whether a site or a network is in a region.
 func (c *compiler) regionExists(region string) bool {
-	return slices.ContainsFunc(c.plan.sites, func(s site) bool { return s.region == region }) ||
-		slices.ContainsFunc(c.plan.networks, func(n network) bool { return n.place.region == region })
+	return slices.ContainsFunc(c.plan.places, func(p place) bool { return p.region == region })
 }
 
 // cloneGeo returns a copy that shares nothing with its argument.

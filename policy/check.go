@@ -100,6 +100,9 @@ func (c *compiler) checkPoint(p Point) {
 	}
 }
 
+// isNetwork reports whether checkPrefix would find nothing wrong with a prefix.
+func isNetwork(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() && p == p.Masked() }
+
 // checkPrefix checks the prefix of a network or a geo rule at the current path, and reports whether it is sound.
 func (c *compiler) checkPrefix(p netip.Prefix) bool {
 	switch {

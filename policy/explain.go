@@ -103,15 +103,14 @@ func (r *recorder) locate(p *Plan, q *Query) {
 		t.Prefix = q.Client.String()
 		r.addr = q.Client.Masked().Addr().Unmap()
 		t.Address = r.addr.String()
+		whole := netip.PrefixFrom(r.addr, r.addr.BitLen())
 		best := -1
-		for i, n := range p.networks {
-			if n.prefix.Contains(r.addr) && (best < 0 || n.prefix.Bits() > p.networks[best].prefix.Bits()) {
-				best = i
+		for _, n := range p.networks[familyIndex(whole)] {
+			if around, err := r.addr.Prefix(int(n.bits)); err == nil && firstAddr(around) == n.start && int(n.bits) > best {
+				best = int(n.bits)
+				r.place = p.places[n.value]
+				t.Network = around.String()
 			}
-		}
-		if best >= 0 {
-			r.place = p.networks[best].place
-			t.Network = p.networks[best].prefix.String()
 		}
 	}
 	t.Site, t.Region = p.SiteName(r.place.site), r.place.region

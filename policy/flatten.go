@@ -1,15 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 )
-
-// A span is the start of a range of addresses that share a value; the range ends where the next span starts.
-type span struct {
-	start u128
-	value int
-}
 
 // lastV4 and lastV6 are the ends of the two families.
 var (
@@ -17,35 +12,50 @@ var (
 	lastV6 = u128{^uint64(0), ^uint64(0)}
 )
 
-// An interval is a prefix as the addresses it covers, with its value.
+// An interval is a prefix with a value. Half a million of them take 12 MB.
 type interval struct {
-	start, end u128
-	value      int
+	start u128
+	value uint32
+	bits  uint8
 }
 
-// flatten turns prefixes of one family, in which the longest wins, into disjoint spans over the whole family, the first starting at
-// 0. An address in no prefix has the value otherwise. values is parallel to prefixes, which must differ from one another.
-func flatten(prefixes []netip.Prefix, values []int, otherwise int, last u128) []span {
-	list := make([]interval, len(prefixes))
-	for i, p := range prefixes {
-		list[i] = interval{firstAddr(p), lastAddr(p), values[i]}
-	}
-	slices.SortFunc(list, func(a, b interval) int { // an outer prefix before those that begin where it does
+// intervalOf returns a sound prefix as an interval.
+func intervalOf(p netip.Prefix, value int) interval {
+	return interval{firstAddr(p), uint32(value), uint8(p.Bits())}
+}
+
+// end returns the last address of an interval of the family that ends at last.
+func (in *interval) end(last u128) u128 {
+	m := mask128(int(in.bits) + 128 - last.length())
+	return u128{in.start.hi | ^m.hi&last.hi, in.start.lo | ^m.lo&last.lo}
+}
+
+// sortIntervals puts intervals of one family into the order of their starts, the wider first of those that share it.
+func sortIntervals(list []interval) {
+	slices.SortFunc(list, func(a, b interval) int {
 		if a.start != b.start {
 			return a.start.compare(b.start)
 		}
-		return b.end.compare(a.end)
+		return cmp.Or(int(a.bits)-int(b.bits), cmp.Compare(a.value, b.value))
 	})
+}
 
-	spans := make([]span, 0, 2*len(list)+1)
-	begin := func(at u128, value int) {
-		if n := len(spans); n > 0 && spans[n-1].start == at {
-			spans[n-1].value = value
-			return
+// flatten turns sorted intervals of one family, no two of them equal and of those around an address the narrowest in force, into
+// disjoint ranges over the whole family. It calls add for each, the first starting at 0. An address in no interval has the value
+// otherwise.
+func flatten(list []interval, otherwise uint32, last u128, add func(start u128, value uint32)) {
+	next := interval{value: otherwise} // begins the range to add, if nothing else begins there
+	begin := func(at u128, value uint32) {
+		if at != next.start {
+			add(next.start, next.value)
 		}
-		spans = append(spans, span{at, value})
+		next = interval{start: at, value: value}
 	}
-	open := []interval{{end: last, value: otherwise}} // those around the current address, the innermost last
+	type enclosing struct {
+		end   u128
+		value uint32
+	}
+	open := []enclosing{{last, otherwise}} // those around the current address, the innermost last
 	closeTop := func() {
 		top := open[len(open)-1]
 		open = open[:len(open)-1]
@@ -53,40 +63,48 @@ func flatten(prefixes []netip.Prefix, values []int, otherwise int, last u128) []
 			begin(top.end.next(), open[len(open)-1].value)
 		}
 	}
-	begin(u128{}, otherwise)
-	for _, in := range list {
+	for i := range list {
+		in := &list[i]
 		for open[len(open)-1].end.less(in.start) {
 			closeTop()
 		}
 		begin(in.start, in.value)
-		open = append(open, in)
+		open = append(open, enclosing{in.end(last), in.value})
 	}
 	for len(open) > 1 {
 		closeTop()
 	}
-	return spans
+	add(next.start, next.value)
 }
 
-// overlay walks two lists of spans over one family together and calls f once for every range in which both are constant.
-func overlay(a, b []span, f func(start u128, va, vb int)) {
+// overlay walks two lists of ranges over one family together and calls f once for every range in which the values of both are
+// constant.
+func overlay(a, b ranges, f func(start u128, va, vb uint32)) {
 	i, j := 0, 0
 	at := u128{}
 	for {
-		f(at, a[i].value, b[j].value)
-		moreA, moreB := i+1 < len(a), j+1 < len(b)
+		f(at, a.value(i), b.value(j))
+		moreA, moreB := i+1 < a.len(), j+1 < b.len()
 		switch {
 		case !moreA && !moreB:
 			return
-		case !moreB || moreA && a[i+1].start.less(b[j+1].start):
+		case !moreB || moreA && a.start(i+1).less(b.start(j+1)):
 			i++
-			at = a[i].start
-		case !moreA || b[j+1].start.less(a[i+1].start):
+			at = a.start(i)
+		case !moreA || b.start(j+1).less(a.start(i+1)):
 			j++
-			at = b[j].start
+			at = b.start(j)
 		default:
 			i++
 			j++
-			at = a[i].start
+			at = a.start(i)
 		}
 	}
+}
+
+// ranges are disjoint ranges over one family, the first starting at 0.
+type ranges interface {
+	len() int
+	start(i int) u128
+	value(i int) uint32
 }

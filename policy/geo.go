@@ -8,12 +8,6 @@ import (
 	"strings"
 )
 
-// A network is a compiled NetworkSpec.
-type network struct {
-	prefix netip.Prefix
-	place  place
-}
-
 // geo is the compiled Geo stage. Everything that a client's place can lead to is an outcome: a rank for each site.
 type geo struct {
 	spec     Geo
@@ -87,52 +81,20 @@ func (g *geo) locate(c *client, v *view) (outcome uint32, scope uint8) {
 	return g.outcomes[at], scope
 }
 
-// A geoCompiler builds geo stages over one set of sites and networks.
+// A geoCompiler builds the geo stages of a frame.
 type geoCompiler struct {
-	sites  []site
-	places []place // by SiteID those of sites, the first being nowhere; then those of networks
-	v4, v6 []span  // values are positions in places
-	plain  *atlas  // of stages without rules for networks; nil until there is one
-	stages []*geo
-	byKey  map[string]*geo
-}
-
-// newGeoCompiler flattens the networks.
-func newGeoCompiler(sites []site, networks []network) *geoCompiler {
-	gc := &geoCompiler{sites: sites, byKey: map[string]*geo{}}
-	seen := map[place]int{}
-	for i, s := range sites {
-		gc.places = append(gc.places, s.place)
-		seen[s.place] = i
-	}
-	var prefixes [2][]netip.Prefix
-	var values [2][]int
-	for _, n := range networks {
-		at := int(n.place.site)
-		if n.place != gc.places[at] { // it is not simply that of the site
-			var ok bool
-			if at, ok = seen[n.place]; !ok {
-				at = len(gc.places)
-				seen[n.place] = at
-				gc.places = append(gc.places, n.place)
-			}
-		}
-		f := familyIndex(n.prefix)
-		prefixes[f] = append(prefixes[f], n.prefix)
-		values[f] = append(values[f], at)
-	}
-	gc.v4 = flatten(prefixes[0], values[0], 0, lastV4)
-	gc.v6 = flatten(prefixes[1], values[1], 0, lastV6)
-	return gc
+	*frame
+	plain *atlas // of stages without rules for networks; nil until it is needed
+	byKey map[string]*geo
 }
 
 // atlas returns the atlas for a stage's rules.
 func (gc *geoCompiler) atlas(rules []GeoRule) *atlas {
-	if slices.ContainsFunc(rules, func(r GeoRule) bool { return r.Region == "" }) {
-		return newAtlas(len(gc.places), gc.v4, gc.v6, rules)
-	}
 	if gc.plain == nil {
-		gc.plain = newAtlas(len(gc.places), gc.v4, gc.v6, nil)
+		gc.plain = newAtlas(gc.networks, len(gc.places))
+	}
+	if slices.ContainsFunc(rules, func(r GeoRule) bool { return r.Region == "" }) {
+		return gc.plain.under(rules)
 	}
 	return gc.plain
 }

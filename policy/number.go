@@ -33,6 +33,14 @@ func mask128(n int) u128 {
 
 func (a u128) and(b u128) u128 { return u128{a.hi & b.hi, a.lo & b.lo} }
 
+// length returns the number of bits that a takes.
+func (a u128) length() int {
+	if a.hi != 0 {
+		return 64 + bits.Len64(a.hi)
+	}
+	return bits.Len64(a.lo)
+}
+
 // less reports a < b.
 func (a u128) less(b u128) bool { return a.hi < b.hi || a.hi == b.hi && a.lo < b.lo }
 
@@ -74,15 +82,10 @@ func (a u128) common(b u128) int {
 // firstAddr returns the first address of a prefix as a number.
 func firstAddr(p netip.Prefix) u128 { return u128Of(p.Masked().Addr()) }
 
-// lastAddr returns the last address of a prefix as a number.
-func lastAddr(p netip.Prefix) u128 {
-	first := firstAddr(p)
+// familyIndex returns 0 for IPv4, 1 for IPv6.
+func familyIndex(p netip.Prefix) int {
 	if p.Addr().Is4() {
-		return u128{0, first.lo | uint64(^mask32(p.Bits()))}
+		return 0
 	}
-	m := mask128(p.Bits())
-	return u128{first.hi | ^m.hi, first.lo | ^m.lo}
+	return 1
 }
-
-// leading32 returns the number of leading zero bits.
-func leading32(x uint32) int { return bits.LeadingZeros32(x) }

@@ -18,8 +18,9 @@ type Plan struct {
 type frame struct {
 	sites        []site // by SiteID; the first is NoSite
 	siteByName   map[string]SiteID
-	networks     []network
-	policies     []chain // by PolicyID
+	places       []place       // by SiteID those of sites, the first being nowhere; then those of networks
+	networks     [2][]interval // of IPv4 and IPv6, sorted; values are positions in places
+	policies     []chain       // by PolicyID
 	policyByName map[string]PolicyID
 	stages       []*geo // those of all policies, each once
 }

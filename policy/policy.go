@@ -104,7 +104,9 @@ func (r Reason) MarshalText() ([]byte, error) {
 }
 
 // A Decision is the outcome of one Query. The Scope of a Client that is IPv4 in IPv6 form counts its 96 leading bits; other IPv6
-// scopes take no account of such addresses, which no client has. Endpoints aliases the Scratch and is valid until its next use.
+// scopes take no account of such addresses, which no client has. The same decision is the same whatever the health: every geo stage
+// puts the sites of the service's endpoints into the same order. It is 0 only if that order is one for all of both families, as
+// resolvers give an answer of scope 0 to everybody; so it may be 1 where 0 would do for Client's family. Endpoints aliases the Scratch and is valid until its next use.
 type Decision struct {
 	Endpoints []EndpointID // in order of preference; empty only when the service has no endpoint of the family at all
 	Tier      int          // how many of Endpoints, from the front, are equally preferred: all, unless geo ranked them; 0 if there are none

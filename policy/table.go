@@ -20,6 +20,10 @@ func (t *table4) grow(n int) {
 	t.starts, t.values = make([]uint32, 0, n), make([]uint32, 0, n)
 }
 
+func (t *table4) len() int           { return len(t.starts) }
+func (t *table4) start(i int) u128   { return u128{0, uint64(t.starts[i])} }
+func (t *table4) value(i int) uint32 { return t.values[i] }
+
 // add begins a range. Ranges come in order.
 func (t *table4) add(start u128, value uint32) {
 	if n := len(t.values); n > 0 && t.values[n-1] == value {
@@ -98,6 +102,10 @@ const splitFrom = 16
 func (t *table6) grow(n int) {
 	t.starts, t.values = make([]u128, 0, n), make([]uint32, 0, n)
 }
+
+func (t *table6) len() int           { return len(t.starts) }
+func (t *table6) start(i int) u128   { return t.starts[i] }
+func (t *table6) value(i int) uint32 { return t.values[i] }
 
 // add is table4.add.
 func (t *table6) add(start u128, value uint32) {
