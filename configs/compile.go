@@ -16,7 +16,7 @@ import (
 // compile has the rooms check what was decoded, and keeps what they make of it.
 func (f *file) compile() {
 	d := registry.Definition{Policy: f.spec, Zones: f.zones, Routes: f.routes, Probed: slices.Sorted(maps.Keys(f.probes))}
-	compiled, problems := registry.Compile(d)
+	compiled, problems := f.compileAll(d)
 	for _, p := range problems {
 		f.roomProblem(p)
 	}
@@ -31,9 +31,21 @@ func (f *file) compile() {
 	f.config.Definition, f.config.Compiled, f.config.Probes = d, compiled, f.probes
 }
 
+// compileAll compiles a Definition. If it may differ from that of the configuration before in its zones alone, the rest is taken over.
+func (f *file) compileAll(d registry.Definition) (*registry.Compiled, []policy.Problem) {
+	if f.setting.previous != nil && !f.newNetworks {
+		return f.setting.previous.Compiled.WithZones(d.Zones)
+	}
+	return registry.Compile(d)
+}
+
 // roomProblem reports what a room found, unless the decoder found something in the same place: one mistake is reported once.
 func (f *file) roomProblem(p policy.Problem) {
 	v, path := f.locate(p.Path)
+	if p.File != "" {
+		f.dataProblem(p.File, p.Line, 0, path, p.Msg)
+		return
+	}
 	if f.held[path.String()] {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -32,6 +33,7 @@ type Config struct {
 	Definition registry.Definition     // what exists, as the file says it, with the implicit service "edge"
 	Compiled   *registry.Compiled      // the same, ready for Registry.Apply
 	DNS        *dnsserver.Config       // nil: the file has no section dns, and DNS is not served
+	Resolvers  []netip.AddrPort        // who is asked for what aliases to names outside our zones stand for; none: nobody
 	Edge       *l7edge.Config          // nil: the file has no section edge, and nothing is proxied
 	Admin      admin.Config            // always served; loopback by default
 	Probes     map[string]probes.Check // by service; one without a probe is not in it, and its endpoints stay unknown
@@ -41,7 +43,8 @@ type Config struct {
 	Warnings   []Problem // what is allowed but probably not meant, in the order of the file
 	Files      Files     // the data files that were read: zones, networks, secrets
 
-	name, text string // the file as it was read, for Reread
+	name, text string              // the file as it was read, for Reread
+	zones      map[string]readZone // those that have a file, by name
 }
 
 // Load reads and checks a file, and the data files it names by paths from its directory; it looks at nothing else: paths of
@@ -60,6 +63,7 @@ func Load(fsys fs.FS, name string) (*Config, error) {
 	dir := path.Dir(name)
 	c, _, err := parseFile(name, data, setting{
 		open:    fsys.Open,
+		openIn:  func(dir, name string) (fs.File, error) { return fsys.Open(path.Join(dir, name)) },
 		resolve: func(p string) string { return path.Join(dir, p) },
 		readers: runtime.GOMAXPROCS(0),
 	})
@@ -131,12 +135,17 @@ func parseFile(name string, data []byte, where setting) (*Config, Files, error) 
 		f.compile()
 		f.look(time.Now())
 	}
+	f.config.Files.sort()
 	if err := f.problemsFound(); err != nil {
 		return nil, f.config.Files, err
 	}
 	f.warn()
 	f.config.Warnings = f.warnings.sorted()
 	f.config.name, f.config.text = name, string(data)
+	f.config.zones = make(map[string]readZone, len(f.zoneFiles))
+	for _, z := range f.zoneFiles {
+		f.config.zones[f.zones[z.zone].Name] = readZone{z.path, z.rrs}
+	}
 	return f.config, f.config.Files, nil
 }
 

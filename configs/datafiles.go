@@ -18,17 +18,19 @@ var errNoFiles = errors.New("a configuration that is not a file cannot name othe
 // A setting is where a configuration stands: what the names of files in it mean.
 type setting struct {
 	open     func(path string) (fs.File, error)
-	resolve  func(path string) string // relative paths of data files begin at the directory of the file
-	native   bool                     // it is a file of the operating system; other paths in it begin at its directory too
-	look     bool                     // at certificates and the directory for state
-	readers  int                      // how many data files are read at a time
-	previous *Config                  // what data files that did not change since need not be read again for; nil: none
+	openIn   func(dir, name string) (fs.File, error) // the same, of what is in a directory or below it, wherever links lead
+	resolve  func(path string) string                // relative paths of data files begin at the directory of the file
+	native   bool                                    // it is a file of the operating system; other paths in it begin at its directory too
+	look     bool                                    // at certificates and the directory for state
+	readers  int                                     // how many data files are read at a time
+	previous *Config                                 // what data files that did not change since need not be read again for; nil: none
 }
 
 // alone is the setting of a text.
 func alone() setting {
 	return setting{
 		open:    func(string) (fs.File, error) { return nil, errNoFiles },
+		openIn:  func(string, string) (fs.File, error) { return nil, errNoFiles },
 		resolve: func(path string) string { return path },
 		readers: 1,
 	}
@@ -37,10 +39,14 @@ func alone() setting {
 // below is the setting of a file of the operating system.
 func below(dir string) setting {
 	return setting{
-		open: func(path string) (fs.File, error) { return os.Open(path) },
+		open:   func(path string) (fs.File, error) { return os.Open(path) },
+		openIn: func(dir, name string) (fs.File, error) { return os.OpenInRoot(dir, name) },
 		resolve: func(path string) string {
-			if path == "" || filepath.IsAbs(path) {
-				return path
+			switch {
+			case path == "":
+				return ""
+			case filepath.IsAbs(path):
+				return filepath.Clean(path)
 			}
 			return filepath.Join(dir, path)
 		},
@@ -50,7 +56,7 @@ func below(dir string) setting {
 
 // Files are data files that a configuration names, directly or through another, as they were when they were read. The value does not
 // change and costs nothing to copy.
-type Files struct{ stamps []stamp }
+type Files struct{ stamps []stamp } // in the order of their paths, each once
 
 // A stamp is what tells that a file changed: another file under the name, another size, another time of change.
 type stamp struct {
@@ -65,13 +71,33 @@ func (f Files) Len() int { return len(f.stamps) }
 func (f Files) Now() Files {
 	now := make([]stamp, len(f.stamps))
 	for i, s := range f.stamps {
-		info, err := os.Stat(s.path)
-		if err != nil {
-			info = nil
-		}
-		now[i] = stamp{s.path, info}
+		now[i] = s.now()
 	}
 	return Files{now}
+}
+
+// find returns the stamp of a file.
+func (f Files) find(path string) (stamp, bool) {
+	i, ok := slices.BinarySearchFunc(f.stamps, path, func(s stamp, path string) int { return strings.Compare(s.path, path) })
+	if !ok {
+		return stamp{}, false
+	}
+	return f.stamps[i], true
+}
+
+// sort puts the files in the order of their names, and keeps each once: as it was when it was first read.
+func (f *Files) sort() {
+	slices.SortStableFunc(f.stamps, func(a, b stamp) int { return strings.Compare(a.path, b.path) })
+	f.stamps = slices.CompactFunc(f.stamps, func(a, b stamp) bool { return a.path == b.path })
+}
+
+// now returns the stamp of the file as it is now.
+func (s stamp) now() stamp {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		info = nil
+	}
+	return stamp{s.path, info}
 }
 
 // Same reports whether both are the same files, unchanged. Contents are not compared.
@@ -87,9 +113,14 @@ func (s stamp) same(t stamp) bool {
 	return s.info.Size() == t.info.Size() && s.info.ModTime().Equal(t.info.ModTime()) && os.SameFile(s.info, t.info)
 }
 
-// openData opens a data file and notes it. The stamp is taken before anything is read, so that a change meanwhile is seen as one.
+// openData opens a data file and notes it.
 func (f *file) openData(path string) (fs.File, error) {
-	r, err := f.setting.open(path)
+	return f.openNoted(path, func() (fs.File, error) { return f.setting.open(path) })
+}
+
+// openNoted notes a data file that open opens. The stamp is taken before anything is read, so that a change meanwhile is seen as one.
+func (f *file) openNoted(path string, open func() (fs.File, error)) (fs.File, error) {
+	r, err := open()
 	var info fs.FileInfo
 	if err == nil {
 		if info, err = r.Stat(); err == nil && info.IsDir() {
@@ -99,13 +130,18 @@ func (f *file) openData(path string) (fs.File, error) {
 			r.Close()
 		}
 	}
-	f.noting.Lock()
-	f.config.Files.stamps = append(f.config.Files.stamps, stamp{path, info})
-	f.noting.Unlock()
+	f.note(stamp{path, info})
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// note notes data files. It may be called from several goroutines at a time.
+func (f *file) note(stamps ...stamp) {
+	f.noting.Lock()
+	defer f.noting.Unlock()
+	f.config.Files.stamps = append(f.config.Files.stamps, stamps...)
 }
 
 // readData reads a data file of at most limit bytes whole.

@@ -1,8 +1,12 @@
 package configs
 
 import (
+	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/meridian-gslb/meridian/configs/yaml"
 	"github.com/meridian-gslb/meridian/dnsserver"
 )
 
@@ -23,6 +27,12 @@ func (f *file) decodeDNS(v value) {
 			c.Workers = int(n)
 		case "tcp":
 			f.object(v, inTCP, func(key string, v value) { f.tcpKey(key, v, &c.TCP) })
+		case "rate_limit":
+			f.rateLimit(v, &c.RateLimit)
+		case "proxy_from":
+			c.Proxy = f.prefixes(v)
+		case "resolvers":
+			f.config.Resolvers = f.resolvers(v)
 		}
 	})
 	if v.Get("listen") == nil {
@@ -44,4 +54,92 @@ func (f *file) tcpKey(key string, v value, c *dnsserver.TCPConfig) {
 	case "io":
 		c.IO, _ = f.duration(v, time.Millisecond, time.Minute)
 	}
+}
+
+// rateLimit reads "dns.rate_limit": off, or how much one client may ask.
+func (f *file) rateLimit(v value, c *dnsserver.RateConfig) {
+	if isOff(v) {
+		c.Off = true
+		return
+	}
+	if v.Kind == yaml.Scalar {
+		f.errorf(v, "off, or a mapping with rate, burst, slip or exempt, is expected here, not %s", quote(v))
+		return
+	}
+	f.object(v, inRateLimit, func(key string, v value) {
+		switch key {
+		case "rate":
+			n, _ := f.integer(v, 1, 1_000_000)
+			c.Rate = int(n)
+		case "burst":
+			n, _ := f.integer(v, 1, 100_000_000)
+			c.Burst = int(n)
+		case "slip":
+			if n, ok := f.integer(v, 0, 100); ok && n == 0 {
+				c.Slip = -1
+			} else {
+				c.Slip = int(n)
+			}
+		case "exempt":
+			c.Exempt = f.prefixes(v)
+		}
+	})
+}
+
+// isOff reports whether a section is turned off.
+func isOff(v value) bool { return v.Kind == yaml.Scalar && v.Value == "off" && !v.Quoted }
+
+// prefixes reads a network or a list of them. It is never nil: an empty list is not the default.
+func (f *file) prefixes(v value) []netip.Prefix {
+	list := []netip.Prefix{}
+	for _, e := range v.elements() {
+		s, ok := f.text(e)
+		if !ok {
+			continue
+		}
+		prefix, wrong := parsePrefix(s)
+		if wrong == "" && slices.Contains(list, prefix) {
+			wrong = fmt.Sprintf("network %s is listed twice", prefix)
+		}
+		if wrong != "" {
+			f.errorf(e, "%s", wrong)
+			continue
+		}
+		list = append(list, prefix)
+	}
+	return list
+}
+
+// maxResolvers is the most resolvers that make sense: they are asked one after the other.
+const maxResolvers = 8
+
+// resolvers reads one or several IP or IP:PORT.
+func (f *file) resolvers(v value) []netip.AddrPort {
+	const domain = 53
+	var list []netip.AddrPort
+	if v.Kind == yaml.Sequence && len(v.Items) == 0 || v.Kind == yaml.Sequence && len(v.Items) > maxResolvers {
+		f.errorf(v, "one resolver is expected here, or a list of up to %d", maxResolvers)
+		return nil
+	}
+	for _, e := range v.elements() {
+		if !f.scalar(e, "the address of a resolver") {
+			continue
+		}
+		at, err := netip.ParseAddrPort(e.Value)
+		if a, notAddr := netip.ParseAddr(e.Value); notAddr == nil {
+			at, err = netip.AddrPortFrom(a, domain), nil
+		}
+		at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+		switch {
+		case err != nil:
+			f.errorf(e, "%s is not the address of a resolver: IP, or IP:PORT, such as 192.0.2.1 or \"[2001:db8::1]:53\"", quote(e))
+		case at.Addr().IsUnspecified() || at.Addr().IsMulticast() || at.Port() == 0:
+			f.errorf(e, "nobody can be asked at %s", quote(e))
+		case slices.Contains(list, at):
+			f.errorf(e, "%s is listed twice", at)
+		default:
+			list = append(list, at)
+		}
+	}
+	return list
 }

@@ -31,10 +31,13 @@ type file struct {
 	viaEdge []value         // the "via" of records that are answered with edges
 	uses    map[string]bool // "NAME" of services and "policy NAME" of policies that something refers to
 
-	listens []listener
-	pairs   []filePair // of certificates, by their position
-	state   value
-	index   map[*yaml.Node]map[string]yaml.Pair
+	listens   []listener
+	zoneFiles []zoneFile
+
+	newNetworks bool       // a file of networks was read
+	pairs       []filePair // of certificates, by their position
+	state       value
+	index       map[*yaml.Node]map[string]yaml.Pair
 }
 
 // newFile returns a file with nothing read.

@@ -21,6 +21,8 @@ const (
 	inRoute       section = "routes[]"
 	inDNS         section = "dns"
 	inTCP         section = "dns.tcp"
+	inCookies     section = "dns.cookies"
+	inRateLimit   section = "dns.rate_limit"
 	inEdge        section = "edge"
 	inCertificate section = "edge.certificates[]"
 	inAdmin       section = "admin"
@@ -30,7 +32,7 @@ const (
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
 	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inFailover, inZone, inSOA, inRecord,
-		inRoute, inDNS, inTCP, inEdge, inCertificate, inAdmin, inLog}
+		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog}
 }
 
 // keys returns the keys that a section knows, in the order in which they are usually written.
@@ -47,7 +49,7 @@ func (s section) keys() []string {
 	case inService:
 		return []string{"endpoints", "probe"}
 	case inEndpoint:
-		return []string{"name", "address", "port", "site", "weight", "meta"}
+		return []string{"name", "address", "host", "text", "alpn", "port", "site", "weight", "meta"}
 	case inProbe:
 		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall"}
 	case inStage:
@@ -55,17 +57,21 @@ func (s section) keys() []string {
 	case inFailover:
 		return []string{"sites", "threshold"}
 	case inZone:
-		return []string{"ns", "soa", "ttl", "records"}
+		return []string{"file", "allow", "ns", "soa", "ttl", "records"}
 	case inSOA:
 		return []string{"mname", "rname", "serial", "refresh", "retry", "expire", "minimum"}
 	case inRecord:
-		return []string{"ttl", "service", "policy", "via", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
+		return []string{"ttl", "service", "policy", "types", "via", "alias", "whoami", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
 	case inRoute:
 		return []string{"host", "path", "service", "policy", "protocol", "retries", "timeout"}
 	case inDNS:
-		return []string{"listen", "udp_size", "workers", "tcp"}
+		return []string{"listen", "udp_size", "workers", "tcp", "nsid", "identity", "version", "cookies", "rate_limit", "proxy_from", "resolvers"}
 	case inTCP:
 		return []string{"connections", "per_client", "idle", "io"}
+	case inCookies:
+		return []string{"secret", "staging", "secret_file", "require"}
+	case inRateLimit:
+		return []string{"rate", "burst", "slip", "exempt"}
 	case inEdge:
 		return []string{"https", "http", "certificates", "self_signed", "trusted_proxies", "access_log", "lame_duck", "drain", "connect_timeout", "header_timeout",
 			"idle_timeout", "stream_idle_timeout", "max_connections", "max_requests", "max_header_bytes", "max_header_fields", "max_streams", "max_idle_connections"}
@@ -89,19 +95,25 @@ func (s section) synonyms() map[string]string {
 	case inService:
 		return map[string]string{"backends": "endpoints", "targets": "endpoints", "servers": "endpoints", "pool": "endpoints", "check": "probe", "health": "probe", "healthcheck": "probe", "health_check": "probe"}
 	case inEndpoint:
-		return map[string]string{"ip": "address", "addr": "address", "host": "address", "id": "name", "region": "site", "metadata": "meta", "tags": "meta"}
+		return map[string]string{"ip": "address", "addr": "address", "target": "host", "hostname": "host", "txt": "text", "protocols": "alpn", "id": "name", "region": "site", "metadata": "meta", "tags": "meta"}
 	case inProbe:
 		return map[string]string{"interval": "every", "path": "http", "url": "http", "type": "http", "sni": "server_name", "expect": "status", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall"}
 	case inStage:
 		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy"}
 	case inZone:
-		return map[string]string{"nameservers": "ns", "names": "records", "default_ttl": "ttl"}
+		return map[string]string{"zonefile": "file", "zone_file": "file", "acl": "allow", "allow_from": "allow", "allow_query": "allow", "nameservers": "ns", "names": "records", "default_ttl": "ttl"}
+	case inRecord:
+		return map[string]string{"aname": "alias", "flatten": "alias", "type": "types", "rrtypes": "types"}
 	case inSOA:
 		return map[string]string{"email": "rname", "mail": "rname", "hostmaster": "rname", "primary": "mname", "mbox": "rname", "minttl": "minimum", "negative_ttl": "minimum"}
 	case inRoute:
 		return map[string]string{"prefix": "path", "hostname": "host", "backend": "service", "retry": "retries", "proto": "protocol"}
 	case inDNS:
-		return map[string]string{"address": "listen", "edns_size": "udp_size", "bufsize": "udp_size", "threads": "workers"}
+		return map[string]string{"address": "listen", "edns_size": "udp_size", "bufsize": "udp_size", "threads": "workers", "hostname": "nsid", "server_id": "identity", "id": "identity", "rrl": "rate_limit", "ratelimit": "rate_limit", "proxy": "proxy_from", "proxy_protocol": "proxy_from", "resolver": "resolvers", "forwarders": "resolvers", "cookie": "cookies"}
+	case inCookies:
+		return map[string]string{"active": "secret", "key": "secret", "file": "secret_file", "next": "staging", "previous": "staging", "required": "require"}
+	case inRateLimit:
+		return map[string]string{"limit": "rate", "instant_limit": "burst", "instant": "burst", "per_second": "rate", "responses_per_second": "rate", "allow": "exempt", "whitelist": "exempt"}
 	case inEdge:
 		return map[string]string{"tls": "https", "listen": "https", "certs": "certificates", "drain_timeout": "drain"}
 	case inAdmin:

@@ -80,6 +80,11 @@ func (f *file) decodeNetworksFile(v value) {
 		return
 	}
 	path = f.setting.resolve(path)
+	if f.unchangedFiles(path) {
+		f.spec.Networks = f.setting.previous.Definition.Policy.Networks
+		return
+	}
+	f.newNetworks = true
 	text, err := f.readData(path, maxNetworksFile)
 	if err != nil {
 		f.cannotRead(v, path, err)

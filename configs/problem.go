@@ -18,7 +18,7 @@ const (
 // not meant. It is a value.
 type Problem struct {
 	File       string `json:"file"`
-	Line       int    `json:"line"`                 // from 1
+	Line       int    `json:"line"`                 // from 1; 0 is a data file as a whole
 	Column     int    `json:"column"`               // from 1, in characters; 0 is the line as a whole, of a data file
 	Path       string `json:"path"`                 // the key it belongs to, e.g. services.web.endpoints[0].port; "" is the whole file
 	Message    string `json:"message"`              // lower case; says what is wrong and what would be right
@@ -30,7 +30,10 @@ type Problem struct {
 // String returns the problem in three lines: place, key and message; the source line; a caret under the column, if it has one.
 func (p Problem) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d:", p.File, p.Line)
+	b.WriteString(p.File + ":")
+	if p.Line > 0 {
+		fmt.Fprintf(&b, "%d:", p.Line)
+	}
 	if p.Column > 0 {
 		fmt.Fprintf(&b, "%d:", p.Column)
 	}

@@ -2,6 +2,8 @@ package configs
 
 import (
 	"net/netip"
+	"strconv"
+	"strings"
 
 	"github.com/meridian-gslb/meridian/configs/yaml"
 	"github.com/meridian-gslb/meridian/policy"
@@ -40,7 +42,7 @@ func (f *file) decodeServices(v value) {
 	}
 }
 
-// endpoints reads the endpoints of a service. Those without a usable address are left out.
+// endpoints reads the endpoints of a service. Those with nothing usable are left out.
 func (f *file) endpoints(v value) []policy.EndpointSpec {
 	var list []policy.EndpointSpec
 	first := map[string]int{}
@@ -72,6 +74,12 @@ func (f *file) endpoint(v value) (e policy.EndpointSpec, ok bool) {
 				}
 			case "address":
 				e.V4, e.V6 = f.addresses(v)
+			case "host":
+				e.Host = f.host(v)
+			case "text":
+				e.Text, _ = f.text(v)
+			case "alpn":
+				e.ALPN = f.texts(v)
 			case "port":
 				e.Port = f.port(v)
 			case "site":
@@ -84,29 +92,52 @@ func (f *file) endpoint(v value) (e policy.EndpointSpec, ok bool) {
 				e.Meta = f.meta(v)
 			}
 		})
-		if v.Kind == yaml.Mapping || v.Kind == yaml.Null {
+		if (v.Kind == yaml.Mapping || v.Kind == yaml.Null) && v.Get("host") == nil && v.Get("text") == nil {
 			f.require(v, "address", "an IP address, or one of each family in a list")
 		}
 	}
-	if !e.V4.IsValid() && !e.V6.IsValid() {
+	if !e.V4.IsValid() && !e.V6.IsValid() && e.Host == "" && e.Text == "" {
 		return e, false
 	}
 	if e.Name == "" {
 		e.Name = endpointName(e)
 	}
-	return e, true
+	if e.Name == "" && v.Get("name") == nil {
+		f.require(v, "name", "an endpoint that is nothing but a text needs a name of its own")
+		return e, false
+	}
+	return e, e.Name != ""
 }
 
-// endpointName returns the name of an endpoint that the file gives none: its first address, with the port if there is one.
+// host reads the name of a host, which is not to be mixed up with an address. The rest is checked by its room.
+func (f *file) host(v value) string {
+	s, ok := f.text(v)
+	if ok && isAddress(s) {
+		f.errorf(v, "%s is an address, and belongs to \"address\"; a host is a name that answers lead to", quote(v))
+		return ""
+	}
+	return s
+}
+
+// endpointName returns the name of an endpoint that the file gives none: its first address, or its host, with the port if there is
+// one; "" if there is neither.
 func endpointName(e policy.EndpointSpec) string {
 	a := e.V4
 	if !a.IsValid() {
 		a = e.V6
 	}
-	if e.Port != 0 {
+	switch host := strings.TrimSuffix(e.Host, "."); {
+	case a.IsValid() && e.Port != 0:
 		return netip.AddrPortFrom(a, e.Port).String()
+	case a.IsValid():
+		return a.String()
+	case !endpointForm.MatchString(host): // it has no host, or its host is wrong, or begins with an underscore
+		return ""
+	case e.Port != 0:
+		return host + ":" + strconv.Itoa(int(e.Port))
+	default:
+		return host
 	}
-	return a.String()
 }
 
 // meta reads metadata: names with text.

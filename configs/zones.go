@@ -26,6 +26,13 @@ func (f *file) decodeZones(v value) {
 		z := zone.Spec{Name: p.Key.Value}
 		f.object(v, inZone, func(key string, v value) {
 			switch key {
+			case "file":
+				f.zoneFiles = append(f.zoneFiles, zoneFile{at: v, zone: len(f.zones), path: f.setting.resolve(f.filePath(v))})
+			case "allow":
+				z.Allow = f.prefixes(v)
+				if v.Kind == yaml.Sequence && len(v.Items) == 0 {
+					f.errorf(v, "nobody may ask for the zone; leave \"allow\" out to let everybody, or the zone out")
+				}
 			case "ns":
 				z.NS = f.texts(v)
 			case "soa":
@@ -38,11 +45,12 @@ func (f *file) decodeZones(v value) {
 				}
 			}
 		})
-		if v.Kind == yaml.Mapping || v.Kind == yaml.Null {
+		if (v.Kind == yaml.Mapping || v.Kind == yaml.Null) && v.Get("file") == nil {
 			f.requireBeside(v, "ns", "the names of the servers of the zone, e.g. [ns1."+p.Key.Value+"]")
 		}
 		f.zones = append(f.zones, z)
 	}
+	f.readZoneFiles()
 }
 
 // texts reads one text or a list of them.
@@ -94,9 +102,18 @@ func (f *file) record(owner string, v value) zone.RecordSpec {
 			f.uses[steer.Service] = true
 		case "policy":
 			steer.Policy = f.policy(v)
+		case "types":
+			steer.Types = f.texts(v)
+			if v.Kind == yaml.Sequence && len(v.Items) == 0 {
+				f.errorf(v, "no type is listed; leave \"types\" out for A and AAAA")
+			}
 		case "via":
 			f.oneOf(v, edgeService)
 			via = &v
+		case "alias":
+			r.Alias, _ = f.text(v)
+		case "whoami":
+			r.Whoami, _ = f.boolean(v)
 		default:
 			r.Static = append(r.Static, f.static(key, v))
 		}
@@ -106,6 +123,8 @@ func (f *file) record(owner string, v value) zone.RecordSpec {
 		f.require(v, "service", "a policy chooses among the endpoints of a service")
 	case v.Get("service") == nil && via != nil:
 		f.require(v, "service", "the edges answer for a service")
+	case v.Get("service") == nil && v.Get("types") != nil:
+		f.require(v, "service", "types says what of a service is answered")
 	}
 	if v.Get("service") == nil {
 		return r

@@ -63,6 +63,10 @@ func settingOf(field string) string {
 	switch field {
 	case "UDPSize":
 		return "udp_size"
+	case "NSID":
+		return "nsid"
+	case "Proxy":
+		return "proxy_from"
 	case "SiteName":
 		return "site"
 	case "DrainTimeout":
