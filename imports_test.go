@@ -52,6 +52,7 @@ var rooms = map[string]room{
 	"configs/yaml":             {},
 	"configs":                  {imports: everyRoom},
 	"cmd/meridian":             {imports: everyRoom},
+	"test/bench/dnsgen":        {},
 	"test/e2e":                 {},
 	"test/peer":                {},
 	"test/differential":        {},
