@@ -32,6 +32,7 @@ type AnswererOptions struct {
 	Transport Transport                 // default UDP
 	UDPSize   uint16                    // announced to clients; default DefaultUDPSize
 	Limiter   *Limiter                  // shared by all; nil = everybody is answered, however often
+	series    *series                   // shared by all; nil = of this Answerer alone
 }
 
 // An Answerer answers messages. It owns its working memory, its dice and its counters: each worker has one, and calls it from one
@@ -68,7 +69,10 @@ func NewAnswerer(o AnswererOptions) *Answerer {
 	if o.UDPSize == 0 {
 		o.UDPSize = DefaultUDPSize
 	}
-	return &Answerer{AnswererOptions: o, counters: newCounters(o.Transport), addrs: make([]netip.Addr, 0, maxAddresses)}
+	if o.series == nil {
+		o.series = newSeries()
+	}
+	return &Answerer{AnswererOptions: o, counters: newCounters(o.Transport, o.series), addrs: make([]netip.Addr, 0, maxAddresses)}
 }
 
 // Answer is the whole server: it appends to dst the response to a message that came from an address, of at most limit bytes, and
