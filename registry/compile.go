@@ -6,18 +6,17 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 )
 
-// A Compiled is a Definition in which everything was checked, ready to be applied. It never changes. Of the Definition it keeps the
-// services alone: a million records or networks are there once, compiled.
+// A Compiled is a Definition in which everything was checked, ready to be applied. It never changes.
 type Compiled struct {
-	declared []policy.ServiceSpec
-	plan     *policy.Plan // of the file's endpoints alone
-	zones    *zone.Set
-	routes   *route.Table
-	probed   map[string]bool // by service
+	def    Definition
+	plan   *policy.Plan // of the file's endpoints alone
+	zones  *zone.Set
+	routes *route.Table
+	probed map[string]bool // by service
 }
 
 // Compile checks a Definition as a whole. It returns every problem found, or a Compiled whose application cannot fail. The
-// services of the Definition must not be changed afterwards.
+// Definition must not be changed afterwards.
 func Compile(d Definition) (*Compiled, []policy.Problem) {
 	problems := checkSizes(d)
 	plan, found := policy.Compile(d.Policy)
@@ -33,7 +32,7 @@ func Compile(d Definition) (*Compiled, []policy.Problem) {
 	for _, service := range d.Probed {
 		probed[service] = true
 	}
-	return &Compiled{declared: d.Policy.Services, plan: plan, zones: zones, routes: routes, probed: probed}, nil
+	return &Compiled{def: d, plan: plan, zones: zones, routes: routes, probed: probed}, nil
 }
 
 // Plan returns the Plan of the file's own endpoints, without what sources publish.

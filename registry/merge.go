@@ -42,20 +42,19 @@ type merged struct {
 }
 
 // merged returns the Compiled alone, nothing published.
-func (c *Compiled) merged() merged { return merged{services: c.declared, plan: c.plan} }
+func (c *Compiled) merged() merged { return merged{services: c.def.Policy.Services, plan: c.plan} }
 
 // merge adds what sources published to the services of a Compiled. A published endpoint replaces the file's of the same name; of
 // two sources that publish the same name, the first in alphabetical order wins, so that the outcome does not hang on who came first.
-// An endpoint that is invalid or one too many is refused alone. last is the newest Plan of the same Compiled, of which the new one takes
-// what it has.
-func merge(c *Compiled, last *policy.Plan, catalogs map[string]Catalog, allowLoopback bool) merged {
-	m := merger{Compiled: c, last: last, merged: c.merged(), sources: slices.Sorted(maps.Keys(catalogs)), catalogs: catalogs, allowLoopback: allowLoopback}
-	m.services = make([]policy.ServiceSpec, len(c.declared))
+// An endpoint that is invalid or one too many is refused alone.
+func merge(c *Compiled, catalogs map[string]Catalog, allowLoopback bool) merged {
+	m := merger{Compiled: c, merged: c.merged(), sources: slices.Sorted(maps.Keys(catalogs)), catalogs: catalogs, allowLoopback: allowLoopback}
+	m.services = make([]policy.ServiceSpec, len(c.def.Policy.Services))
 	m.origin = map[string]string{}
-	for _, s := range c.declared {
+	for _, s := range c.def.Policy.Services {
 		m.total += len(s.Endpoints)
 	}
-	for i, s := range c.declared {
+	for i, s := range c.def.Policy.Services {
 		m.services[i] = m.service(s)
 	}
 	m.findOrphans()
@@ -65,7 +64,6 @@ func merge(c *Compiled, last *policy.Plan, catalogs map[string]Catalog, allowLoo
 
 type merger struct {
 	*Compiled
-	last *policy.Plan
 	merged
 	sources       []string // sorted
 	catalogs      map[string]Catalog
@@ -148,10 +146,10 @@ func (m *merger) findOrphans() {
 // serve alone, as a source must never cost us the configuration.
 func (m *merger) compile() {
 	if len(m.origin) == 0 {
-		m.services = m.declared
+		m.services = m.def.Policy.Services
 		return
 	}
-	plan, problems := m.last.WithServices(m.services)
+	plan, problems := m.Compiled.plan.WithServices(m.services)
 	if plan != nil {
 		m.merged.plan = plan
 		return
@@ -160,7 +158,7 @@ func (m *merger) compile() {
 		service, name, _ := strings.Cut(full, "/")
 		m.refuse(source, service, name, problems[0].Msg)
 	}
-	m.services, m.origin = m.declared, nil
+	m.services, m.origin = m.def.Policy.Services, nil
 }
 
 // clip shortens a name from outside for display.
