@@ -55,6 +55,7 @@ var rooms = map[string]room{
 	"test/e2e":                 {},
 	"test/peer":                {},
 	"test/differential":        {},
+	"test/growth":              {},
 	"test/resolvers":           {},
 	"test/compliance":          {},
 }

@@ -1,0 +1,224 @@
+//go:build linux
+
+// Package growth measures a server of very many names: how long it takes to load them, what memory they take, and whether those who
+// ask notice when one of its zones is read again.
+package growth
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// The bounds of a million names.
+const (
+	maxLoad  = 10 * time.Second
+	maxPeak  = 600 << 20 // bytes of memory at most at any time, from the start to the first answer
+	maxRatio = 2.0       // of the 99th percentile while a zone is read again to that before
+)
+
+// TestGrowth starts the program with zones of zone files, asks it, and changes one of them. By default there are few; with
+// GROWTH_ZONES and GROWTH_NAMES (in each zone) as many as they say. From a million on the bounds are held.
+func TestGrowth(t *testing.T) {
+	zones, names := number(t, "GROWTH_ZONES", 20), number(t, "GROWTH_NAMES", 50)
+	dir := t.TempDir()
+	w := world{dir: dir, zones: zones, names: names}
+	w.write(t)
+	binary := filepath.Join(dir, "meridian")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/meridian").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd := exec.Command(binary, "serve", filepath.Join(dir, "meridian.yaml"))
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	begin := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+		if text, _ := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("%s", text)
+		}
+	}()
+	w.until(t, 1, 60*time.Second)
+	load := time.Since(begin)
+	peak := memory(t, cmd.Process.Pid, "VmHWM")
+	w.untilReady(t)
+	time.Sleep(min(5*time.Second, time.Duration(zones)*10*time.Millisecond)) // let the start come to rest
+	rest := memory(t, cmd.Process.Pid, "VmRSS")
+
+	seconds := time.Duration(number(t, "GROWTH_SECONDS", 1)) * time.Second
+	before := w.measure(t, seconds, nil)
+	serial, changed := uint32(2), time.Duration(0)
+	during := w.measure(t, seconds, func(stop <-chan struct{}) {
+		for { // again and again, as long as it is measured
+			w.writeZone(t, 0, serial)
+			at := time.Now()
+			w.until(t, serial, 30*time.Second)
+			changed = max(changed, time.Since(at))
+			serial++
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	after := memory(t, cmd.Process.Pid, "VmHWM")
+
+	total := zones * names
+	ratio := float64(during.p99) / float64(before.p99)
+	t.Logf("%d zones of %d names: the first answer after %v; memory at most %d MB, then %d MB, which is %d bytes a name; with reloads %d MB at most",
+		zones, names, load.Round(10*time.Millisecond), peak>>20, rest>>20, rest/int64(total), after>>20)
+	t.Logf("before:                  %v", before)
+	t.Logf("while one zone is reread: %v: 99%% in %.2f times the time; %d reloads, the slowest after %v, of which one to two seconds are the watch",
+		during, ratio, serial-2, changed.Round(10*time.Millisecond))
+	if total < 1_000_000 {
+		return
+	}
+	if load > maxLoad {
+		t.Errorf("loading took %v, more than %v", load, maxLoad)
+	}
+	if peak > maxPeak {
+		t.Errorf("loading took %d MB, more than %d", peak>>20, int64(maxPeak)>>20)
+	}
+	if ratio > maxRatio {
+		t.Errorf("the 99th percentile rose to %.2f times", ratio)
+	}
+}
+
+// number returns a number from the environment.
+func number(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%q is not a number", name, text)
+	}
+	return n
+}
+
+// memory returns what the kernel says of a process's memory, in bytes.
+func memory(t *testing.T, pid int, key string) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, key+":"); ok {
+			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kb << 10
+		}
+	}
+	t.Fatalf("no %s", key)
+	return 0
+}
+
+// A world is a configuration of many zones, and where it is served.
+type world struct {
+	dir          string
+	zones, names int
+	dns, admin   string
+}
+
+// write writes the configuration and all zones.
+func (w *world) write(t *testing.T) {
+	t.Helper()
+	w.dns, w.admin = free(t), free(t)
+	var b strings.Builder
+	fmt.Fprintf(&b, "dns: {listen: \"%s\"}\nadmin: {listen: \"%s\"}\nzones:\n", w.dns, w.admin)
+	if err := os.Mkdir(filepath.Join(w.dir, "zones"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range w.zones {
+		fmt.Fprintf(&b, "  %s: {file: zones/%d}\n", w.zone(i), i)
+		w.writeZone(t, i, 1)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "meridian.yaml"), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// zone returns the name of a zone.
+func (*world) zone(i int) string { return fmt.Sprintf("zone%d.example", i) }
+
+// writeZone writes a zone, as editors do: a new file that takes the place of the old one.
+func (w *world) writeZone(t *testing.T, i int, serial uint32) {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "$TTL 1h\n@ SOA ns1 hostmaster %d 1h 10m 7d 10s\n@ NS ns1\nns1 A 192.0.2.53\n", serial)
+	for n := range w.names - 2 {
+		fmt.Fprintf(&b, "host%d A 192.0.%d.%d\n", n, n>>8&255, n&255)
+	}
+	path := filepath.Join(w.dir, "zones", strconv.Itoa(i))
+	if err := os.WriteFile(path+".new", []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until waits until the first zone has a serial.
+func (w *world) until(t *testing.T, serial uint32, limit time.Duration) {
+	t.Helper()
+	q := new(dns.Msg).SetQuestion(w.zone(0)+".", dns.TypeSOA)
+	client := dns.Client{Timeout: 200 * time.Millisecond}
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if m, _, err := client.Exchange(q, w.dns); err == nil && len(m.Answer) == 1 && m.Answer[0].(*dns.SOA).Serial == serial {
+			return
+		}
+	}
+	t.Errorf("serial %d is not served within %v", serial, limit)
+}
+
+// untilReady waits until the server says that it is ready.
+func (w *world) untilReady(t *testing.T) {
+	t.Helper()
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		resp, err := client.Get("http://" + w.admin + "/readyz")
+		if err != nil {
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	t.Fatal("not ready within 20 s")
+}
+
+// free returns an address of this machine with a port that is free.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,94 @@
+//go:build linux
+
+package growth
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// perSecond is how many queries are asked: a steady load that leaves the machine time, so that what is measured is the server and
+// not the queue before it.
+const perSecond = 2000
+
+// latencies are how long answers took.
+type latencies struct {
+	p50, p99, worst time.Duration
+	asked, lost     int
+}
+
+func (l latencies) String() string {
+	return fmt.Sprintf("%d queries, %d lost, half in %v, 99%% in %v, all in %v", l.asked, l.lost, l.p50, l.p99, l.worst)
+}
+
+// measure asks names all over the zones for some time, and meanwhile does something that ends after stop is closed.
+func (w *world) measure(t *testing.T, d time.Duration, meanwhile func(stop <-chan struct{})) latencies {
+	t.Helper()
+	conn, err := net.Dial("udp", w.dns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent [1 << 16]atomic.Int64 // when the query of an ID was sent; 0 = it is answered
+	var took []time.Duration
+	var receiver, other sync.WaitGroup
+	began := time.Now()
+	receiver.Go(func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			if at := sent[binary.BigEndian.Uint16(buf)].Swap(0); n >= 12 && at != 0 {
+				took = append(took, time.Since(began)-time.Duration(at))
+			}
+		}
+	})
+	stop := make(chan struct{})
+	if meanwhile != nil {
+		other.Go(func() { meanwhile(stop) })
+	}
+	asked := 0
+	ask := func() {
+		m := new(dns.Msg).SetQuestion(fmt.Sprintf("host%d.%s.", rand.IntN(w.names), w.zone(rand.IntN(w.zones))), dns.TypeA)
+		m.Id = uint16(asked)
+		packed, err := m.Pack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		sent[m.Id].Store(int64(time.Since(began)))
+		if _, err := conn.Write(packed); err == nil {
+			asked++
+		}
+	}
+	ticker := time.NewTicker(time.Millisecond)
+	for now := range ticker.C {
+		for due := int(now.Sub(began) * perSecond / time.Second); asked < due; {
+			ask()
+		}
+		if now.Sub(began) > d {
+			break
+		}
+	}
+	ticker.Stop()
+	close(stop)
+	other.Wait()
+	time.Sleep(100 * time.Millisecond)
+	conn.Close()
+	receiver.Wait()
+	l := latencies{asked: asked, lost: asked - len(took)}
+	if slices.Sort(took); len(took) > 0 {
+		l.p50, l.p99, l.worst = took[len(took)/2], took[len(took)*99/100], took[len(took)-1]
+	}
+	return l
+}
