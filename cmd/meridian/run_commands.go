@@ -78,8 +78,8 @@ func summary(cfg *configs.Config) string {
 	for _, s := range d.Policy.Services {
 		endpoints += len(s.Endpoints)
 	}
-	for _, z := range d.Zones {
-		records += len(z.Records)
+	for _, z := range cfg.Compiled.Zones().Zones() {
+		records += z.Len()
 	}
 	return fmt.Sprintf("%s, %s, %s, %s with %s, %s", plural(len(d.Policy.Sites), "site"), plural(len(d.Policy.Services), "service"),
 		plural(endpoints, "endpoint"), plural(len(d.Zones), "zone"), plural(records, "name"), plural(len(d.Routes), "route"))
