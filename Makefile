@@ -8,7 +8,7 @@ PREFIX  ?= /usr/local
 
 # What the tests need beside Go, command:Debian package: a C compiler with headers for the race detector, and the peers they talk to.
 PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutils nghttp:nghttp2-client curl:curl \
-	knotd:knot nsd:nsd named:bind9 kresd:knot-resolver ip:iproute2
+	knotd:knot nsd:nsd named:bind9 kresd:knot-resolver ip:iproute2 named-compilezone:bind9-utils
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 

@@ -16,11 +16,16 @@ var (
 		"DNS responses by code; zone is empty outside our zones.", []string{"rcode", "zone"}, nil)
 	descDropped = prometheus.NewDesc("meridian_dns_dropped_total",
 		"DNS messages without a response: malformed (no query), send (the system would not send it), rate_limit (beyond the limit of "+
-			"its sender), proxy (from a proxy, without a good header).", []string{"reason"}, nil)
+			"its sender), proxy (from a proxy, without a good header), overflow (more came than could be answered, over UDP; counted on Linux "+
+			"only).", []string{"reason"}, nil)
 	descSlipped = prometheus.NewDesc("meridian_dns_slipped_total",
 		"DNS responses, empty and truncated, to queries beyond the limit of their sender. They are no part of the responses.", nil, nil)
 	descAnswers = prometheus.NewDesc("meridian_answers_total",
 		"Steered answers, by the site of the first address and the most telling reason.", []string{"record", "site", "reason"}, nil)
+	descDuration = prometheus.NewDesc("meridian_dns_request_duration_seconds",
+		"Time from when a DNS query was read until the responses to it and those read with it were sent (UDP) or ready to be sent (TCP).",
+		[]string{"proto"}, nil)
+	descWorkers     = prometheus.NewDesc("meridian_dns_udp_workers", "UDP workers that queries are given to at the moment, of all addresses.", nil, nil)
 	descConnections = prometheus.NewDesc("meridian_dns_tcp_connections", "Open DNS connections over TCP.", nil, nil)
 	descRejected    = prometheus.NewDesc("meridian_dns_tcp_rejected_total",
 		"DNS connections over TCP not served: client (has its share), evicted (idle for longest when all places were taken), "+
@@ -29,7 +34,8 @@ var (
 
 // Describe implements prometheus.Collector.
 func (s *Server) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRequests, descResponses, descDropped, descSlipped, descAnswers, descConnections, descRejected} {
+	for _, d := range []*prometheus.Desc{descRequests, descResponses, descDropped, descSlipped, descAnswers, descDuration, descWorkers,
+		descConnections, descRejected} {
 		ch <- d
 	}
 }
@@ -59,6 +65,11 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	for why, n := range t.dropped {
 		send(descDropped, n, dropLabels[why])
 	}
+	send(descDropped, s.overflow(), "overflow")
+	for proto, d := range t.took {
+		ch <- d.metric(protoLabels[proto])
+	}
+	ch <- prometheus.MustNewConstMetric(descWorkers, prometheus.GaugeValue, float64(s.activeWorkers()))
 	send(descSlipped, t.slipped)
 	for why := range s.conns.rejected {
 		send(descRejected, s.conns.rejected[why].Load(), rejectionLabels[why])
@@ -77,6 +88,7 @@ type totals struct {
 	answers   map[answerKey]uint64
 	dropped   [numDrops]uint64
 	slipped   uint64
+	took      [len(protoLabels)]durationTotals
 }
 
 var (
@@ -90,6 +102,7 @@ func (t *totals) add(c *counters) {
 		t.dropped[why] += c.dropped[why].Load()
 	}
 	t.slipped += c.slipped.Load()
+	t.took[c.transport].add(&c.took)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name, zc := range c.zones {

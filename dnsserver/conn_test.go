@@ -22,11 +22,18 @@ func pipe(t *testing.T, ctx context.Context) (client net.Conn, ended <-chan stru
 	server, client := net.Pipe()
 	answerers := make(chan *Answerer, 1)
 	answerers <- testAnswerer(testSnapshot(t, nil), TCP)
-	c := newConn(server, resolver, testLimits, answerers)
+	cs := newConns(testLimits)
+	c := newConn(server, resolver, &cs.limits, answerers)
+	if !cs.admit(c) {
+		t.Fatal("not admitted")
+	}
+	stop := context.AfterFunc(ctx, cs.end)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.serve(ctx, func(*conn) {})
+		defer stop()
+		defer cs.remove(c)
+		c.serve(cs.touch)
 	}()
 	t.Cleanup(func() { _ = client.Close() })
 	return client, done
@@ -278,7 +285,7 @@ func TestConnectionLimits(t *testing.T) {
 	dial := func(addr string) (*conn, net.Conn) {
 		server, client := net.Pipe()
 		t.Cleanup(func() { _ = server.Close(); _ = client.Close() })
-		return newConn(server, netip.AddrPortFrom(netip.MustParseAddr(addr), 1), limits, nil), client
+		return newConn(server, netip.AddrPortFrom(netip.MustParseAddr(addr), 1), &cs.limits, nil), client
 	}
 	closed := func(c net.Conn) bool {
 		_ = c.SetReadDeadline(time.Now())
@@ -314,7 +321,7 @@ func TestConnectionLimits(t *testing.T) {
 	if client, evicted := cs.rejected[rejectClient].Load(), cs.rejected[rejectEvicted].Load(); client != 2 || evicted != 1 {
 		t.Errorf("%d refused for their client, %d evicted; want 2 and 1", client, evicted)
 	}
-	if cs.len() != 0 || len(cs.byClient) != 0 || len(cs.places) != 0 {
+	if cs.len() != 0 || len(cs.byClient) != 0 {
 		t.Errorf("left: %d %v", cs.len(), cs.byClient)
 	}
 }

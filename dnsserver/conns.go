@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // conns are the open connections, within the limits of a TCPConfig. All methods may be called concurrently.
@@ -13,10 +14,17 @@ type conns struct {
 
 	mu       sync.Mutex
 	byUse    list.List // of *conn, the one idle for longest first
-	places   map[*conn]*list.Element
 	byClient map[netip.Addr]int
+	until    time.Time // the last moment to read and to write; zero until the end is asked for
 
+	ending   atomic.Bool
 	rejected [numRejections]atomic.Uint64
+}
+
+// A place is where conns keep a connection. It is theirs alone.
+type place struct {
+	client netip.Addr
+	use    *list.Element // nil: not kept, or no longer
 }
 
 // A rejection is a reason for not serving a connection, or no longer.
@@ -32,17 +40,16 @@ const (
 var rejectionLabels = [numRejections]string{"client", "evicted", "accept"}
 
 func newConns(limits TCPConfig) *conns {
-	return &conns{limits: limits, places: map[*conn]*list.Element{}, byClient: map[netip.Addr]int{}}
+	return &conns{limits: limits, byClient: map[netip.Addr]int{}}
 }
 
 // admit takes a connection in and reports whether it may stay. A client that has its share is refused; when all places are taken,
-// the connection that has been idle for longest is closed for the new one, as RFC 7766 6.2.3 has servers do under load.
+// the connection that has been idle for longest is closed for the new one, as RFC 7766 6.2.3 has servers do under load. One that
+// sends a query a byte at a time has been idle since its last complete one.
 func (cs *conns) admit(c *conn) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	client := clientOf(c)
-	if cs.byClient[client] >= cs.limits.PerClient {
-		cs.rejected[rejectClient].Add(1)
+	if !cs.take(c) {
 		return false
 	}
 	if cs.byUse.Len() >= cs.limits.Connections {
@@ -51,8 +58,38 @@ func (cs *conns) admit(c *conn) bool {
 		cs.rejected[rejectEvicted].Add(1)
 		_ = oldest.Close() // its goroutine sees that and ends
 	}
-	cs.places[c] = cs.byUse.PushBack(c)
+	c.place.use = cs.byUse.PushBack(c)
+	if !cs.until.IsZero() { // accepted at the last moment
+		c.endAt(cs.until)
+	}
+	return true
+}
+
+// take counts a connection for its client, and reports whether that one may have it.
+func (cs *conns) take(c *conn) bool {
+	client := clientOf(c.from.Addr())
+	if cs.byClient[client] >= cs.limits.PerClient {
+		cs.rejected[rejectClient].Add(1)
+		return false
+	}
 	cs.byClient[client]++
+	c.place.client = client
+	return true
+}
+
+// move counts a connection for the client that it turned out to be of, c.from, and reports whether it may stay.
+func (cs *conns) move(c *conn) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if c.place.use == nil { // evicted meanwhile
+		return false
+	}
+	cs.giveBack(c)
+	if !cs.take(c) {
+		cs.byUse.Remove(c.place.use)
+		c.place = place{}
+		return false
+	}
 	return true
 }
 
@@ -60,8 +97,8 @@ func (cs *conns) admit(c *conn) bool {
 func (cs *conns) touch(c *conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if e := cs.places[c]; e != nil {
-		cs.byUse.MoveToBack(e)
+	if c.place.use != nil {
+		cs.byUse.MoveToBack(c.place.use)
 	}
 }
 
@@ -73,16 +110,42 @@ func (cs *conns) remove(c *conn) {
 }
 
 func (cs *conns) drop(c *conn) {
-	e := cs.places[c]
-	if e == nil {
+	if c.place.use == nil {
 		return
 	}
-	cs.byUse.Remove(e)
-	delete(cs.places, c)
-	client := clientOf(c)
+	cs.byUse.Remove(c.place.use)
+	cs.giveBack(c)
+	c.place = place{}
+}
+
+func (cs *conns) giveBack(c *conn) {
+	client := c.place.client
 	if cs.byClient[client]--; cs.byClient[client] == 0 {
 		delete(cs.byClient, client)
 	}
+}
+
+// end gives all connections, and those to come, tcpGrace to end.
+func (cs *conns) end() {
+	cs.ending.Store(true)
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if !cs.until.IsZero() {
+		return
+	}
+	cs.until = time.Now().Add(tcpGrace)
+	for e := cs.byUse.Front(); e != nil; e = e.Next() {
+		e.Value.(*conn).endAt(cs.until)
+	}
+}
+
+// keepalive returns how long a client may leave its connection idle, in units of 100 ms (RFC 7828 3.1): 0 when the end was asked
+// for, which has the client close it.
+func (cs *conns) keepalive() uint16 {
+	if cs.ending.Load() {
+		return 0
+	}
+	return uint16(min(cs.limits.Idle/(100*time.Millisecond), 1<<16-1))
 }
 
 // len returns the number of connections.
@@ -92,9 +155,9 @@ func (cs *conns) len() int {
 	return cs.byUse.Len()
 }
 
-// clientOf returns whom a connection counts for: an IPv4 address, or an IPv6 /64, which is what one customer has at the least.
-func clientOf(c *conn) netip.Addr {
-	addr := c.from.Addr()
+// clientOf returns whom a connection from an address counts for: that IPv4 address, or the IPv6 /64, which is what one customer has
+// at the least.
+func clientOf(addr netip.Addr) netip.Addr {
 	if addr.Is4() {
 		return addr
 	}

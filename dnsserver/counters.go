@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -12,24 +13,34 @@ import (
 )
 
 // counters count what one Answerer does. Only its worker adds; anybody may read the numbers at any time. The worker takes the lock
-// only when it meets a zone, record or site for the first time, so counting is a few uncontended atomic additions.
+// only when it meets a zone, record or site for the first time, so counting is a few additions for each message and a few
+// uncontended atomic ones for each batch.
 type counters struct {
 	transport Transport
 	dropped   [numDrops]atomic.Uint64
 	slipped   atomic.Uint64 // responses to queries beyond the limit
+	took      durations
 
-	mu      sync.Mutex // guards the maps against readers while the worker adds to them
+	// The maps are the worker's: it alone writes to them, and guards that by the lock against those who read the numbers.
+	mu      sync.Mutex
 	zones   map[string]*zoneCounters
 	records map[string]*recordCounters
+	series  *series // of all workers
+	full    bool    // all names that the series have for now are in the maps
 
-	// Of the worker alone: which counters belong to what hangs off the snapshot of the last query.
-	set      *zone.Set
-	plan     *policy.Plan
-	gen      uint64 // counts Plans
-	zoneOf   map[*zone.Zone]*zoneCounters
-	recordOf map[*zone.Steer]*recordCounters
-	lastZone *zone.Zone
-	last     *zoneCounters
+	// Of the worker alone: which counters belong to what hangs off the snapshot of the last batch.
+	set        *zone.Set
+	plan       *policy.Plan
+	gen        uint64 // counts Plans
+	zoneOf     map[*zone.Zone]*zoneCounters
+	recordOf   map[*zone.Steer]*recordCounters
+	lastZone   *zone.Zone
+	last       *zoneCounters
+	lastSteer  *zone.Steer
+	lastRecord *recordCounters
+
+	// Of the worker alone: what it has yet to publish.
+	request, response, answer tally
 
 	_ [64]byte // keeps counters of two workers off one cache line
 }
@@ -51,6 +62,27 @@ type recordCounters struct {
 
 type siteCounters [policy.ReasonFailOpen + 1]atomic.Uint64
 
+// A tally adds to a counter that everybody reads, all at once for as long as it is the same counter.
+type tally struct {
+	to *atomic.Uint64
+	n  uint64
+}
+
+func (t *tally) count(to *atomic.Uint64) {
+	if to != t.to {
+		t.publish()
+		t.to = to
+	}
+	t.n++
+}
+
+func (t *tally) publish() {
+	if t.n > 0 {
+		t.to.Add(t.n)
+		t.n = 0
+	}
+}
+
 // A drop is a reason for sending no response.
 type drop uint8
 
@@ -64,67 +96,10 @@ const (
 
 var dropLabels = [numDrops]string{"malformed", "send", "rate_limit", "proxy"}
 
-// rcodeLabels are the codes we answer with; rcodeLabel is the position of one.
-var rcodeLabels = [...]wire.RCode{wire.NoError, wire.FormErr, wire.ServFail, wire.NXDomain, wire.NotImp, wire.Refused, wire.BadVers}
-
-func rcodeLabel(r wire.RCode) int {
-	if r == wire.BadVers {
-		return len(rcodeLabels) - 1
-	}
-	return int(r)
-}
-
-// typeLabels are the types that are counted by name, the first stands for all others; typeLabel is the position of one.
-var typeLabels = [...]string{"other", "A", "AAAA", "NS", "CNAME", "SOA", "PTR", "MX", "TXT", "SRV", "NAPTR", "CAA", "DS", "DNSKEY",
-	"TLSA", "SVCB", "HTTPS", "ANY", "AXFR", "IXFR"}
-
-func typeLabel(t uint16) int {
-	switch t {
-	case wire.TypeA:
-		return 1
-	case wire.TypeAAAA:
-		return 2
-	case wire.TypeNS:
-		return 3
-	case wire.TypeCNAME:
-		return 4
-	case wire.TypeSOA:
-		return 5
-	case wire.TypePTR:
-		return 6
-	case wire.TypeMX:
-		return 7
-	case wire.TypeTXT:
-		return 8
-	case wire.TypeSRV:
-		return 9
-	case wire.TypeNAPTR:
-		return 10
-	case wire.TypeCAA:
-		return 11
-	case wire.TypeDS:
-		return 12
-	case wire.TypeDNSKEY:
-		return 13
-	case wire.TypeTLSA:
-		return 14
-	case wire.TypeSVCB:
-		return 15
-	case wire.TypeHTTPS:
-		return 16
-	case wire.TypeANY:
-		return 17
-	case wire.TypeAXFR:
-		return 18
-	case wire.TypeIXFR:
-		return 19
-	}
-	return 0
-}
-
-func newCounters(t Transport) *counters {
+func newCounters(t Transport, all *series) *counters {
 	return &counters{
 		transport: t,
+		series:    all,
 		zones:     map[string]*zoneCounters{},
 		records:   map[string]*recordCounters{},
 		zoneOf:    map[*zone.Zone]*zoneCounters{},
@@ -144,8 +119,50 @@ func (c *counters) count(q *wire.Query, from netip.Addr, z *zone.Zone, rcode wir
 	if !from.Is4() && !from.Is4In6() {
 		family = 1
 	}
-	c.last.requests[family][typeLabel(q.Type)].Add(1)
-	c.last.responses[rcodeLabel(rcode)].Add(1)
+	c.request.count(&c.last.requests[family][typeLabel(q.Type)])
+	c.response.count(&c.last.responses[rcodeLabel(rcode)])
+}
+
+// answered counts an answer of a steered record: where its first address is, and why. Plan and record are of the snapshot that was
+// last followed.
+func (c *counters) answered(p *policy.Plan, steer *zone.Steer, site policy.SiteID, why policy.Reason) {
+	if steer != c.lastSteer {
+		c.lastSteer, c.lastRecord = steer, c.record(steer)
+	}
+	rc := c.lastRecord
+	if rc.gen != c.gen {
+		rc.gen = c.gen
+		rc.bySite = append(rc.bySite[:0], make([]*siteCounters, p.NumSites()+1)...)
+	}
+	sc := rc.bySite[site]
+	if sc == nil {
+		sc = c.site(rc, p.SiteName(site))
+		rc.bySite[site] = sc
+	}
+	c.answer.count(&sc[why])
+}
+
+// publish lets everybody read what a batch counted.
+func (c *counters) publish() {
+	c.request.publish()
+	c.response.publish()
+	c.answer.publish()
+}
+
+// follow forgets what belongs to an earlier snapshot: pointers into its zones, its site ids, and numbers of what is no more. It comes
+// before the counts of a batch.
+func (c *counters) follow(s *registry.Snapshot) {
+	if s.Zones != c.set {
+		c.set = s.Zones
+		clear(c.zoneOf)
+		clear(c.recordOf)
+		c.lastZone, c.last, c.lastSteer, c.lastRecord = nil, nil, nil, nil
+		c.forget()
+	}
+	if s.Plan != c.plan {
+		c.plan = s.Plan
+		c.gen++
+	}
 }
 
 // zone returns the counters of a zone.
@@ -157,62 +174,27 @@ func (c *counters) zone(z *zone.Zone) *zoneCounters {
 	if z != nil {
 		name = z.Name()
 	}
-	c.mu.Lock()
 	zc := c.zones[name]
 	if zc == nil {
-		zc = new(zoneCounters)
-		c.zones[name] = zc
+		zc = c.newZone(name)
 	}
-	c.mu.Unlock()
 	c.zoneOf[z] = zc
 	return zc
 }
 
-// answered counts an answer of a steered record: where its first address is, and why. Plan and record are of the snapshot that was
-// last followed.
-func (c *counters) answered(p *policy.Plan, steer *zone.Steer, site policy.SiteID, why policy.Reason) {
-	rc := c.recordOf[steer]
-	if rc == nil {
-		rc = c.record(steer)
-	}
-	if rc.gen != c.gen {
-		rc.gen = c.gen
-		rc.bySite = append(rc.bySite[:0], make([]*siteCounters, p.NumSites()+1)...)
-	}
-	sc := rc.bySite[site]
-	if sc == nil {
-		sc = c.site(rc, p.SiteName(site))
-		rc.bySite[site] = sc
-	}
-	sc[why].Add(1)
-}
-
-// follow forgets what belongs to an earlier snapshot: pointers into its zones, and its site ids. It comes before the counts of a
-// batch.
-func (c *counters) follow(s *registry.Snapshot) {
-	if s.Zones != c.set {
-		c.set = s.Zones
-		clear(c.zoneOf)
-		clear(c.recordOf)
-		c.lastZone, c.last = nil, nil
-	}
-	if s.Plan != c.plan {
-		c.plan = s.Plan
-		c.gen++
-	}
-}
-
-// publish lets everybody read what a batch counted.
-func (c *counters) publish() {}
-
-// record returns the counters of a steered record met for the first time in this snapshot.
+// record returns the counters of a steered record. Those that share one are not remembered: there may be millions.
 func (c *counters) record(steer *zone.Steer) *recordCounters {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if rc := c.recordOf[steer]; rc != nil {
+		return rc
+	}
 	rc := c.records[steer.Record]
-	if rc == nil {
-		rc = &recordCounters{sites: map[string]*siteCounters{}}
-		c.records[steer.Record] = rc
+	switch {
+	case rc == nil && c.full:
+		return c.records[otherName]
+	case rc == nil:
+		if rc = c.newRecord(steer.Record); rc == c.records[otherName] {
+			return rc
+		}
 	}
 	c.recordOf[steer] = rc
 	return rc
@@ -225,7 +207,7 @@ func (c *counters) site(rc *recordCounters, name string) *siteCounters {
 	sc := rc.sites[name]
 	if sc == nil {
 		sc = new(siteCounters)
-		rc.sites[name] = sc
+		rc.sites[strings.Clone(name)] = sc
 	}
 	return sc
 }

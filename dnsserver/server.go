@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +33,9 @@ type Server struct {
 	counters []*counters        // of all Answerers
 	conns    *conns
 	limiter  *Limiter
+	series   *series
+
+	overflowMu sync.Mutex // one reader of what the kernel dropped at a time
 
 	// Set by Listen.
 	workers   []*udpWorker
@@ -42,7 +46,7 @@ type Server struct {
 // New returns a Server that answers from the snapshot of the moment. Snapshot must never return nil.
 func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), limiter: NewLimiter(cfg.RateLimit)}
+	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), limiter: NewLimiter(cfg.RateLimit), series: newSeries()}
 	for _, text := range cfg.Listen {
 		addrs, err := ParseListen(text)
 		if err != nil {
@@ -65,14 +69,10 @@ func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Serv
 func (s *Server) answerer(t Transport) *Answerer {
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails
-	o := AnswererOptions{
+	a := NewAnswerer(AnswererOptions{
 		Snapshot: s.snapshot, Dice: rand.NewChaCha8(seed).Uint64, Transport: t, UDPSize: s.cfg.UDPSize,
-		Limiter: s.limiter,
-	}
-	if t == UDP { // a connection has one header, which it takes off itself
-		o.Proxy = s.cfg.Proxy
-	}
-	a := NewAnswerer(o)
+		Limiter: s.limiter, series: s.series,
+	})
 	s.counters = append(s.counters, a.counters)
 	return a
 }
@@ -196,8 +196,32 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.listeners {
 		g.Go(func() error { return s.serveTCP(ctx, l) })
 	}
+	g.Go(func() error { return s.renewTCP(ctx) })
 	for _, addr := range s.addrs {
 		s.log.Info("dns: listening", "address", addr.String())
 	}
 	return g.Wait()
+}
+
+// overflow returns how many messages over UDP came in vain, because more of them waited than a socket holds: the newest are dropped,
+// before any work.
+func (s *Server) overflow() uint64 {
+	s.overflowMu.Lock()
+	defer s.overflowMu.Unlock()
+	n := uint64(0)
+	for _, w := range s.workers {
+		n += w.dropped()
+	}
+	return n
+}
+
+// activeWorkers returns how many workers queries over UDP are given to.
+func (s *Server) activeWorkers() int {
+	n := 0
+	for _, w := range s.workers {
+		if w.active() {
+			n++
+		}
+	}
+	return n
 }

@@ -329,9 +329,10 @@ func TestMetrics(t *testing.T) {
 meridian_answers_total{reason="geo",record="*.app.gslb.example",site="eu"} 1
 meridian_answers_total{reason="geo",record="www.gslb.example",site="eu"} 2
 meridian_answers_total{reason="geo",record="www.gslb.example",site="us"} 2
-# HELP meridian_dns_dropped_total DNS messages without a response: malformed (no query), send (the system would not send it), rate_limit (beyond the limit of its sender), proxy (from a proxy, without a good header).
+# HELP meridian_dns_dropped_total DNS messages without a response: malformed (no query), send (the system would not send it), rate_limit (beyond the limit of its sender), proxy (from a proxy, without a good header), overflow (more came than could be answered, over UDP; counted on Linux only).
 # TYPE meridian_dns_dropped_total counter
 meridian_dns_dropped_total{reason="malformed"} 0
+meridian_dns_dropped_total{reason="overflow"} 0
 meridian_dns_dropped_total{reason="proxy"} 0
 meridian_dns_dropped_total{reason="rate_limit"} 0
 meridian_dns_dropped_total{reason="send"} 0

@@ -105,8 +105,8 @@ func (w *udpWorker) run(ctx context.Context) error {
 			w.drain()
 			return nil
 		case err == unix.EAGAIN: // nothing came for idleTime
-			w.answerer.begin()
-			w.answerer.end()
+			w.start = time.Now()
+			w.answerer.renew()
 			w.load.idle(w)
 		case err == unix.EINTR || err == unix.ENOMEM || err == unix.ENOBUFS || err == unix.ECONNREFUSED:
 			// of this call alone
@@ -191,11 +191,12 @@ func (w *udpWorker) serve(n int) {
 			answers++
 		}
 	}
+	w.answerer.end()
 	w.transmit(answers)
 	for i := range n {
 		w.rearm(i)
 	}
-	w.answerer.end()
+	w.answerer.took(n, time.Since(w.start))
 }
 
 // transmit sends the first n answers. One that the system refuses, or has no room for in sendTime, is given up, not the others.

@@ -122,6 +122,9 @@ func (w *udpWorker) dropped() uint64 {
 	return w.drops.total
 }
 
+// active reports whether the worker is given queries.
+func (w *udpWorker) active() bool { return w.place < int(w.group.active.Load()) }
+
 // socketDrops returns how many messages a socket has dropped, modulo 2^32.
 func socketDrops(fd uintptr) uint32 {
 	var info [unix.SK_MEMINFO_VARS]uint32

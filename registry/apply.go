@@ -15,7 +15,7 @@ func (r *Registry) Apply(c *Compiled) *Snapshot {
 	r.mu.Lock()
 	r.compiled = c
 	was := r.merged
-	r.merged = merge(c, r.catalogs, r.allowLoopback)
+	r.merged = merge(c, c.plan, r.catalogs, r.allowLoopback)
 	s, changes := r.newWorld()
 	now := r.merged
 	r.mu.Unlock()
@@ -31,7 +31,7 @@ func (r *Registry) Publish(source string, c Catalog) {
 	r.mu.Lock()
 	r.catalogs[source] = c
 	was := r.merged
-	r.merged = merge(r.compiled, r.catalogs, r.allowLoopback)
+	r.merged = merge(r.compiled, was.plan, r.catalogs, r.allowLoopback)
 	now := r.merged
 	if sameEndpoints(was, now) {
 		r.merged.services, r.merged.plan = was.services, was.plan // the ids of the Snapshot in force

@@ -356,7 +356,7 @@ func TestRefusedEndpointsAreLoggedOnce(t *testing.T) {
 // TestPlanThatDoesNotCompileCostsNobody: should the Plan's compiler refuse what passed our checks, the file's endpoints serve.
 func TestPlanThatDoesNotCompileCostsNobody(t *testing.T) {
 	c := mustCompile(t, definition())
-	m := merger{Compiled: c, merged: c.merged()}
+	m := merger{Compiled: c, last: c.plan, merged: c.merged()}
 	m.services = []policy.ServiceSpec{{Name: "web", Endpoints: []policy.EndpointSpec{ep("x", ""), ep("x", "")}}}
 	m.origin = map[string]string{"web/x": "embedded"}
 	m.compile()

@@ -6,17 +6,18 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 )
 
-// A Compiled is a Definition in which everything was checked, ready to be applied. It never changes.
+// A Compiled is a Definition in which everything was checked, ready to be applied. It never changes. Of the Definition it keeps the
+// services alone: a million records or networks are there once, compiled.
 type Compiled struct {
-	def    Definition
-	plan   *policy.Plan // of the file's endpoints alone
-	zones  *zone.Set
-	routes *route.Table
-	probed map[string]bool // by service
+	declared []policy.ServiceSpec
+	plan     *policy.Plan // of the file's endpoints alone
+	zones    *zone.Set
+	routes   *route.Table
+	probed   map[string]bool // by service
 }
 
 // Compile checks a Definition as a whole. It returns every problem found, or a Compiled whose application cannot fail. The
-// Definition must not be changed afterwards.
+// services of the Definition must not be changed afterwards.
 func Compile(d Definition) (*Compiled, []policy.Problem) {
 	problems := checkSizes(d)
 	plan, found := policy.Compile(d.Policy)
@@ -32,7 +33,7 @@ func Compile(d Definition) (*Compiled, []policy.Problem) {
 	for _, service := range d.Probed {
 		probed[service] = true
 	}
-	return &Compiled{def: d, plan: plan, zones: zones, routes: routes, probed: probed}, nil
+	return &Compiled{declared: d.Policy.Services, plan: plan, zones: zones, routes: routes, probed: probed}, nil
 }
 
 // Plan returns the Plan of the file's own endpoints, without what sources publish.

@@ -42,19 +42,20 @@ type merged struct {
 }
 
 // merged returns the Compiled alone, nothing published.
-func (c *Compiled) merged() merged { return merged{services: c.def.Policy.Services, plan: c.plan} }
+func (c *Compiled) merged() merged { return merged{services: c.declared, plan: c.plan} }
 
 // merge adds what sources published to the services of a Compiled. A published endpoint replaces the file's of the same name; of
 // two sources that publish the same name, the first in alphabetical order wins, so that the outcome does not hang on who came first.
-// An endpoint that is invalid or one too many is refused alone.
-func merge(c *Compiled, catalogs map[string]Catalog, allowLoopback bool) merged {
-	m := merger{Compiled: c, merged: c.merged(), sources: slices.Sorted(maps.Keys(catalogs)), catalogs: catalogs, allowLoopback: allowLoopback}
-	m.services = make([]policy.ServiceSpec, len(c.def.Policy.Services))
+// An endpoint that is invalid or one too many is refused alone. last is the newest Plan of the same Compiled, of which the new one takes
+// what it has.
+func merge(c *Compiled, last *policy.Plan, catalogs map[string]Catalog, allowLoopback bool) merged {
+	m := merger{Compiled: c, last: last, merged: c.merged(), sources: slices.Sorted(maps.Keys(catalogs)), catalogs: catalogs, allowLoopback: allowLoopback}
+	m.services = make([]policy.ServiceSpec, len(c.declared))
 	m.origin = map[string]string{}
-	for _, s := range c.def.Policy.Services {
+	for _, s := range c.declared {
 		m.total += len(s.Endpoints)
 	}
-	for i, s := range c.def.Policy.Services {
+	for i, s := range c.declared {
 		m.services[i] = m.service(s)
 	}
 	m.findOrphans()
@@ -64,6 +65,7 @@ func merge(c *Compiled, catalogs map[string]Catalog, allowLoopback bool) merged 
 
 type merger struct {
 	*Compiled
+	last *policy.Plan
 	merged
 	sources       []string // sorted
 	catalogs      map[string]Catalog
@@ -146,10 +148,10 @@ func (m *merger) findOrphans() {
 // serve alone, as a source must never cost us the configuration.
 func (m *merger) compile() {
 	if len(m.origin) == 0 {
-		m.services = m.def.Policy.Services
+		m.services = m.declared
 		return
 	}
-	plan, problems := m.Compiled.plan.WithServices(m.services)
+	plan, problems := m.last.WithServices(m.services)
 	if plan != nil {
 		m.merged.plan = plan
 		return
@@ -158,7 +160,7 @@ func (m *merger) compile() {
 		service, name, _ := strings.Cut(full, "/")
 		m.refuse(source, service, name, problems[0].Msg)
 	}
-	m.services, m.origin = m.def.Policy.Services, nil
+	m.services, m.origin = m.declared, nil
 }
 
 // clip shortens a name from outside for display.

@@ -8,12 +8,11 @@ import (
 // WithZones returns a Compiled of the same Definition with other zones, or every problem with them. What has nothing to do with zones
 // is shared, and costs nothing, however large it is: the way to follow zone files.
 func (c *Compiled) WithZones(zones []zone.Spec) (*Compiled, []policy.Problem) {
-	d := c.def
-	d.Zones = zones
-	problems := checkSizes(d)
-	set, found := zone.Compile(zones, c.plan)
-	if problems = append(problems, found...); len(problems) > 0 {
+	set, problems := zone.Compile(zones, c.plan)
+	if len(problems) > 0 {
 		return nil, problems
 	}
-	return &Compiled{def: d, plan: c.plan, zones: set, routes: c.routes, probed: c.probed}, nil
+	with := *c
+	with.zones = set
+	return &with, nil
 }

@@ -18,12 +18,50 @@ func (d *draft) check(s *Set) {
 				d.checkTargets(s, o, j, set)
 			}
 		}
+		if o.alias != nil && !d.lacksDot(s, wire.TypeCNAME, o.spec.Alias, o.alias, at(o.spec, "alias")) {
+			d.checkChain(s, o.alias, at(o.spec, "alias"))
+		}
+	}
+	if d.spec.RRs.Len() > 0 {
+		d.checkFile(s)
 	}
 }
 
-// checkReach refuses steering at names that are never answered from this zone.
+// checkFile checks the name servers in the zone file. What a policy answers would not do for one, whatever other servers think of the
+// file.
+func (d *draft) checkFile(s *Set) {
+	for i := range d.zone.nodes {
+		n := &d.zone.nodes[i]
+		ns := d.zone.rrset(n, wire.TypeNS)
+		if ns == nil {
+			continue
+		}
+		for _, name := range ns.RData {
+			if why := dynamic(s.Lookup(name, wire.TypeA)); why != "" {
+				if at, ok := d.spec.RRs.search(d.zone.nameOf(n), wire.TypeNS, name); ok {
+					d.fault(at, "%s %s; the addresses of a name server must be static", show(wire.Name(name)), why)
+				}
+			}
+		}
+	}
+}
+
+// dynamic says why the addresses that were looked up are not static, or nothing.
+func dynamic(m Match) string {
+	switch m.Kind {
+	case Steered:
+		return "is steered by a service"
+	case Flatten:
+		return "has the addresses of an alias"
+	case Whoami:
+		return "tells of the client"
+	}
+	return ""
+}
+
+// checkReach refuses what is not static at names that are never answered from this zone.
 func (d *draft) checkReach(s *Set, o *owner) {
-	if o.steer == nil || o.find(wire.TypeNS) >= 0 && !bytes.Equal(o.name, d.apex) {
+	if o.steer == nil && o.alias == nil && !o.whoami || o.find(wire.TypeNS) >= 0 && !bytes.Equal(o.name, d.apex) {
 		return
 	}
 	m := s.Lookup(o.name, wire.TypeA)
@@ -52,10 +90,12 @@ func (d *draft) checkTargets(s *Set, o *owner, pos int, set *wire.RRset) {
 		switch set.Type {
 		case wire.TypeCNAME:
 			d.checkChain(s, name, path)
+		case wire.TypeDNAME:
+			d.checkRedirect(s, o.name, name, path)
 		case wire.TypeNS:
 			d.checkServer(s, o, name, path)
 		case wire.TypeMX, wire.TypeSRV:
-			if s.Lookup(name, wire.TypeA).Kind == Alias {
+			if m := s.Lookup(name, wire.TypeA); m.Kind == Alias || m.Kind == Redirect {
 				d.problem(path, "%s is an alias (CNAME); %s needs the name it stands for (RFC 2181 10.3)", show(name), typeName(set.Type))
 			}
 		}
@@ -75,7 +115,7 @@ func (d *draft) lacksDot(s *Set, rrtype uint16, text string, name wire.Name, pat
 	return true
 }
 
-// checkChain follows an alias to its end inside our zones.
+// checkChain follows an alias to its end inside our zones, through CNAME, DNAME and alias alike.
 func (d *draft) checkChain(s *Set, first wire.Name, path []string) {
 	var seen []wire.Name
 	for name := first; ; {
@@ -90,10 +130,43 @@ func (d *draft) checkChain(s *Set, first wire.Name, path []string) {
 			return
 		}
 		m := s.Lookup(name, wire.TypeA)
-		if m.Kind != Alias {
+		next, ok := m.next(name)
+		if !ok {
+			if m.Kind == Redirect {
+				d.problem(path, "the alias leads to %s, which the DNAME of %s makes longer than a name can be (RFC 6672 2.2)", show(name), show(m.Cut))
+			}
 			return
 		}
-		name = m.Set.RData[0]
+		name = next
+	}
+}
+
+// checkRedirect refuses DNAMEs that lead below themselves, or into a circle: every name below them would grow without end.
+func (d *draft) checkRedirect(s *Set, owner, first wire.Name, path []string) {
+	name := first
+	for links := 0; ; links++ {
+		if name.IsSubdomainOf(owner) {
+			d.problem(path, "the DNAME leads back below %s", show(owner))
+			return
+		}
+		if links == MaxChain {
+			d.problem(path, "the DNAME leads through more than %d DNAMEs; point it to the end of the chain", MaxChain)
+			return
+		}
+		// What holds for some name below the target holds for all of which nothing is known.
+		probe := append(wire.Name{1, 0}, name...)
+		if len(probe) > wire.MaxName {
+			return
+		}
+		m := s.Lookup(probe, wire.TypeA)
+		if m.Kind != Redirect {
+			return
+		}
+		next, ok := m.next(probe)
+		if !ok {
+			return
+		}
+		name = next.Parent()
 	}
 }
 
@@ -102,15 +175,15 @@ func (d *draft) checkServer(s *Set, o *owner, name wire.Name, path []string) {
 	m := s.Lookup(name, wire.TypeA)
 	switch m.Kind {
 	case NotAuth, Answer:
-	case Alias:
+	case Alias, Redirect:
 		d.problem(path, "%s is an alias (CNAME); a name server needs the name it stands for (RFC 2181 10.3)", show(name))
-	case Steered:
-		d.problem(path, "%s is steered by a service; the addresses of a name server must be static", show(name))
+	case Steered, Flatten, Whoami:
+		d.problem(path, "%s %s; the addresses of a name server must be static", show(name), dynamic(m))
 	case Referral:
 		if !bytes.Equal(m.Cut, o.name) {
 			return // the glue is the other delegation's affair
 		}
-		if n := m.Zone.node(name); n == nil || m.Zone.find(n, wire.TypeA) == nil && m.Zone.find(n, wire.TypeAAAA) == nil {
+		if n := m.Zone.node(name); n == nil || m.Zone.rrset(n, wire.TypeA) == nil && m.Zone.rrset(n, wire.TypeAAAA) == nil {
 			d.problem(path, "%s is inside the delegation, so it needs its address (A or AAAA) here as glue", show(name))
 		}
 	default:

@@ -13,7 +13,8 @@ import (
 
 // Compile checks the Specs and returns a Set of them, or every problem found and no Set. Paths of problems are {"zones", Name,
 // "ns", position}, {"zones", Name, "soa", key}, {"zones", Name, "records", Owner, type or key} (then the position of the value, if
-// there are several), with names, owners and types as they stand in the Spec.
+// there are several), with names, owners and types as they stand in the Spec. Problems of records of a zone file have the path
+// {"zones", Name, "file"}, and File and Line.
 //
 // The plan names the services and policies. The Set stays valid for every later Plan whose services and policies stand in the same
 // order. A nil plan leaves those names unchecked and the Set's ids zero: it serves to find the other problems.
@@ -27,10 +28,14 @@ func Compile(specs []Spec, plan *policy.Plan) (*Set, []policy.Problem) {
 	}
 	set := &Set{index: newTable(len(drafts))}
 	for _, d := range drafts {
-		set.add(d.freeze())
+		if d.zone = d.freeze(); d.zone != nil {
+			set.add(d.zone)
+		}
 	}
 	for _, d := range drafts {
-		d.check(set)
+		if d.zone != nil {
+			d.check(set)
+		}
 	}
 	if len(c.problems) > 0 {
 		return nil, c.problems
@@ -51,7 +56,7 @@ type compiler struct {
 	plan     *policy.Plan
 	apexes   map[string]string // apex -> Name of its Spec
 	problems []policy.Problem
-	parser   RDataParser
+	values   RDataParser
 }
 
 // A draft is a zone under construction.
@@ -61,20 +66,29 @@ type draft struct {
 	apex   wire.Name
 	origin string // apex in presentation form with the final dot
 	ttl    uint32
-	owners []owner
+	owners []owner        // of the Spec
 	byName map[string]int // name -> position in owners
+	faults int            // problems of the zone file
+	zone   *Zone          // once it is frozen
 }
 
-// An owner is a name that owns data.
+// An owner is a name for which the Spec has data.
 type owner struct {
-	name  wire.Name
-	spec  *RecordSpec // nil: only what the zone itself brings (SOA and NS)
-	sets  []wire.RRset
-	from  []int // for each set its position in spec.Static, or -1 for the zone's own SOA and NS
-	steer *Steer
+	name   wire.Name
+	spec   *RecordSpec // nil: only what the zone itself brings (SOA and NS)
+	ttl    uint32
+	sets   []wire.RRset
+	from   []int // for each set its position in spec.Static, or -1 for the zone's own SOA and NS
+	steer  *Steer
+	alias  wire.Name // target, or nil
+	whoami bool
 }
 
+// find returns the position of the set of a type, or -1.
 func (o *owner) find(rrtype uint16) int {
+	if o == nil {
+		return -1
+	}
 	return slices.IndexFunc(o.sets, func(s wire.RRset) bool { return s.Type == rrtype })
 }
 
@@ -117,29 +131,51 @@ func (c *compiler) draft(spec *Spec) *draft {
 	return d
 }
 
-// authority makes the apex with its SOA and NS sets.
+// authority makes the SOA and NS sets of the apex, unless the zone file has them.
 func (d *draft) authority() {
+	file := d.apexOfFile()
 	top := owner{name: d.apex}
-	ns := wire.RRset{Type: wire.TypeNS, TTL: d.ttl}
+	ns := wire.RRset{Type: wire.TypeNS, TTL: d.ttl, RData: file.ns}
+	switch {
+	case len(file.ns) > 0 && len(d.spec.NS) > 0:
+		d.problem([]string{"ns"}, "the name servers are in the zone file too; remove one of them")
+	case len(file.ns) == 0:
+		ns.RData = d.servers()
+		top.sets, top.from = append(top.sets, ns), append(top.from, -1)
+	}
+	switch {
+	case file.soa && d.spec.SOA != (SOASpec{}):
+		d.problem([]string{"soa"}, "the SOA is in the zone file too; remove one of them")
+	case file.soa:
+	case d.spec.RRs != nil && d.spec.SOA == (SOASpec{}) && len(d.spec.NS) == 0:
+		d.problem([]string{"file"}, "the zone file has no SOA for %s", show(d.apex))
+	default:
+		top.sets, top.from = append(top.sets, d.soa(ns.RData)), append(top.from, -1)
+	}
+	if len(top.sets) > 0 {
+		d.byName[string(d.apex)] = 0
+		d.owners = append(d.owners, top)
+	}
+}
+
+// servers returns the name servers that the Spec lists.
+func (d *draft) servers() (list [][]byte) {
 	for i, text := range d.spec.NS {
 		target, err := parseName(d.absolute(text, true))
 		if err != nil {
 			d.problem([]string{"ns", strconv.Itoa(i)}, "%q is not a name: %v", text, err)
 			continue
 		}
-		if slices.ContainsFunc(ns.RData, func(b []byte) bool { return bytes.Equal(b, target) }) {
+		if slices.ContainsFunc(list, func(b []byte) bool { return bytes.Equal(b, target) }) {
 			d.problem([]string{"ns", strconv.Itoa(i)}, "%q is named twice", text)
 			continue
 		}
-		ns.RData = append(ns.RData, target)
+		list = append(list, target)
 	}
 	if len(d.spec.NS) == 0 {
 		d.problem([]string{"ns"}, "a zone needs at least one name server")
 	}
-	soa := d.soa(ns.RData)
-	top.sets, top.from = []wire.RRset{ns, soa}, []int{-1, -1}
-	d.byName[string(d.apex)] = 0
-	d.owners = append(d.owners, top)
+	return list
 }
 
 // record compiles everything at one owner.
@@ -160,20 +196,21 @@ func (d *draft) record(r *RecordSpec) {
 	if o == nil {
 		return
 	}
-	if len(r.Static) == 0 && r.Steer == nil {
+	if len(r.Static) == 0 && r.Steer == nil && r.Alias == "" && !r.Whoami {
 		d.problem(at(r), "%q has neither records nor a service", r.Owner)
 	}
-	ttl := r.TTL
-	if ttl == 0 {
-		ttl = d.ttl
+	if o.ttl = r.TTL; o.ttl == 0 {
+		o.ttl = d.ttl
 	}
 	for i := range r.Static {
-		d.static(o, i, ttl)
+		d.static(o, i, o.ttl)
 	}
 	if r.Steer != nil {
-		d.steer(o, ttl)
+		d.steer(o, o.ttl)
 	}
-	d.company(o)
+	if o.whoami = r.Whoami; r.Alias != "" {
+		d.alias(o)
+	}
 }
 
 // owner returns a new owner, or the apex, to be filled from r; nil if another record has the name.
@@ -213,7 +250,7 @@ func (d *draft) static(o *owner, i int, ttl uint32) {
 		if len(s.Values) > 1 {
 			where = append(where, strconv.Itoa(j))
 		}
-		rdata, err := d.parser.value(d, rrtype, text)
+		rdata, err := d.values.value(d, rrtype, text)
 		switch {
 		case err != nil:
 			d.problem(where, "%v", err)
@@ -232,6 +269,8 @@ func (d *draft) static(o *owner, i int, ttl uint32) {
 		d.problem(at(r, s.Type), "the set takes %d bytes; %d is the most that fits a message", size, maxSet)
 	case rrtype == wire.TypeCNAME && len(s.Values) > 1:
 		d.problem(at(r, s.Type), "a name has one CNAME, not %d (RFC 2181 10.1)", len(s.Values))
+	case rrtype == wire.TypeDNAME && len(s.Values) > 1:
+		d.problem(at(r, s.Type), "a name has one DNAME, not %d (RFC 6672 2.4)", len(s.Values))
 	}
 	if len(d.problems) == clean {
 		o.sets, o.from = append(o.sets, set), append(o.from, i)
@@ -265,26 +304,17 @@ func (d *draft) steer(o *owner, ttl uint32) {
 	o.steer = &s
 }
 
-// company checks that what stands at one name may stand together.
-func (d *draft) company(o *owner) {
-	r := o.spec
-	for i, set := range o.sets {
-		if o.from[i] < 0 {
-			continue
-		}
-		key := at(r, r.Static[o.from[i]].Type)
-		switch {
-		case set.Type == wire.TypeCNAME && bytes.Equal(o.name, d.apex):
-			d.problem(key, "the apex cannot be an alias: it owns SOA and NS (RFC 1034 3.6.2); steer it by a service, or use A and AAAA")
-		case set.Type == wire.TypeCNAME && (len(o.sets) > 1 || o.steer != nil):
-			d.problem(key, "an alias (CNAME) stands alone at its name (RFC 1034 3.6.2); remove it or everything else at %q", r.Owner)
-		case set.Type == wire.TypeNS && o.name.IsWildcard():
-			d.problem(key, "a wildcard cannot be a delegation (RFC 4592 4.2)")
-		case set.Type == wire.TypeNS && o.steer != nil:
-			d.problem(key, "%q is delegated to other servers by NS, so service %q would never be answered; remove one of them",
-				r.Owner, r.Steer.Service)
-		case (set.Type == wire.TypeA || set.Type == wire.TypeAAAA) && o.steer != nil:
-			d.problem(key, "service %q answers A and AAAA here; remove it or the static %s", r.Steer.Service, typeName(set.Type))
-		}
+// alias compiles the owner's alias.
+func (d *draft) alias(o *owner) {
+	text := o.spec.Alias
+	name, err := parseName(d.absolute(text, false))
+	if err != nil {
+		d.problem(at(o.spec, "alias"), "%q is not a name: %v", text, err)
+		return
 	}
+	if name.IsWildcard() || len(name) == 1 {
+		d.problem(at(o.spec, "alias"), "%q is no name that has addresses", text)
+		return
+	}
+	o.alias = name
 }

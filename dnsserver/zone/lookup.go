@@ -65,7 +65,7 @@ func (s *Set) Lookup(name wire.Name, rrtype uint16) Match {
 // all the same: denying it would deny the whole child (RFC 8020 2).
 func (z *Zone) lookupChild(child *Zone, rrtype uint16) Match {
 	m := z.lookup(child.apex, rrtype)
-	if m.Kind == NXDomain || m.Wildcard {
+	if m.Kind == NXDomain || m.Kind == Redirect || m.Wildcard {
 		return Match{Kind: NoData, Zone: z, Owner: child.apex}
 	}
 	return m
@@ -85,11 +85,15 @@ func (z *Zone) lookup(name wire.Name, rrtype uint16) Match {
 	return z.at(n, rrtype, false)
 }
 
-// beyond answers for a name that does not exist below its closest encloser n: by the wildcard there, if any (RFC 4592 3.3.1).
+// beyond answers for a name that does not exist below its closest encloser n: by the delegation or the DNAME there (RFC 6672 3.2), or
+// by the wildcard below it, if any (RFC 4592 3.3.1).
 func (z *Zone) beyond(n *node, rrtype uint16) Match {
 	switch {
 	case n.cut != 0:
 		return z.referral(n, &z.nodes[n.cut])
+	case n.flags&flagDNAME != 0:
+		name := z.nameOf(n)
+		return Match{Kind: Redirect, Zone: z, Owner: name, Cut: name, Set: z.rrset(n, wire.TypeDNAME)}
 	case n.wild != 0:
 		return z.at(&z.nodes[n.wild], rrtype, true)
 	default:
@@ -105,15 +109,29 @@ func (z *Zone) at(n *node, rrtype uint16, wildcard bool) Match {
 		set := &sets[i]
 		switch {
 		case set.Type == rrtype || rrtype == wire.TypeANY:
-			m.Kind, m.Set, m.Extra = Answer, &set.RRset, set.extra
+			m.Kind, m.Set, m.Extra = Answer, &set.RRset, z.extraOf(set)
 			return m
 		case set.Type == wire.TypeCNAME:
 			m.Kind, m.Set = Alias, &set.RRset
 			return m
 		}
 	}
-	if n.steered() && (n.steer.Types.Has(rrtype) || n.steer.Types.Has(wire.TypeCNAME) || rrtype == wire.TypeANY) {
-		m.Kind, m.Steer = Steered, &n.steer
+	any := rrtype == wire.TypeANY
+	switch {
+	case n.flags&flagWhoami != 0:
+		if any || rrtype == wire.TypeTXT || rrtype == wire.TypeA || rrtype == wire.TypeAAAA {
+			if m.Kind = Whoami; n.steered() {
+				m.Steer = &n.steer
+			}
+		}
+	case n.steered():
+		if any || n.steer.Types.Has(rrtype) || n.steer.Types.Has(wire.TypeCNAME) {
+			m.Kind, m.Steer = Steered, &n.steer
+		}
+	case n.flags&flagAlias != 0:
+		if any || rrtype == wire.TypeA || rrtype == wire.TypeAAAA {
+			m.Kind, m.Target = Flatten, z.aliasOf(n)
+		}
 	}
 	return m
 }
@@ -121,25 +139,32 @@ func (z *Zone) at(n *node, rrtype uint16, wildcard bool) Match {
 // referral points to the servers of the zone below cut. The node is where the search ended.
 func (z *Zone) referral(n, cut *node) Match {
 	m := Match{Kind: Referral, Zone: z, Owner: z.nameOf(n), Cut: z.nameOf(cut)}
-	sets := z.setsOf(cut)
-	for i := range sets {
-		if set := &sets[i]; set.Type == wire.TypeNS {
-			m.Set, m.Extra = &set.RRset, set.extra
-		}
+	if set := z.set(cut, wire.TypeNS); set != nil {
+		m.Set, m.Extra = &set.RRset, z.extraOf(set)
 	}
 	return m
 }
 
 // node returns the node of a name, or nil.
 func (z *Zone) node(name wire.Name) *node {
-	hash := hashName(name)
-	for pos, i, ok := z.index.next(hash, 0); ok; pos, i, ok = z.index.next(hash, i) {
-		if n := &z.nodes[pos]; z.is(n, name) {
-			return n
-		}
+	if i, ok := z.probe(hashName(name), name); ok {
+		return &z.nodes[i]
 	}
 	return nil
 }
+
+// probe returns the position of the node of a name whose hash is given, and whether there is one.
+func (z *Zone) probe(hash uint64, name wire.Name) (uint32, bool) {
+	for pos, i, ok := z.index.next(hash, 0); ok; pos, i, ok = z.index.next(hash, i) {
+		if z.is(&z.nodes[pos], name) {
+			return uint32(pos), true
+		}
+	}
+	return 0, false
+}
+
+// position returns the position of the node of a name, and whether there is one.
+func (z *Zone) position(name wire.Name) (uint32, bool) { return z.probe(hashName(name), name) }
 
 // encloser returns the node of the closest encloser of a name that has no node (RFC 4592 3.3.1): the apex at the least.
 func (z *Zone) encloser(name wire.Name) *node {

@@ -20,10 +20,11 @@ type RR struct {
 // RRs are the records of a zone file in its order, packed: some 20 bytes beside owner and RDATA, no pointers. The zero RRs are
 // ready to be appended to; once a Spec holds them they never change, and the zone that is compiled from them shares their memory.
 type RRs struct {
-	files []string
-	data  []byte
-	len   int
-	last  uint32 // where the last owner stands
+	files  []string
+	data   []byte
+	len    int
+	owners int    // runs of records of one owner
+	last   uint32 // where the last owner stands
 }
 
 // The layout of a record: where the owner stands, TTL, line, type, file, length of RDATA; RDATA; and the owner, unless it is that of
@@ -64,6 +65,7 @@ func (r *RRs) Append(rr RR) bool {
 	owner := r.last
 	fresh := r.len == 0 || string(r.nameAt(owner)) != string(rr.Owner)
 	if fresh {
+		r.owners++
 		owner = at + rrHead + uint32(len(rr.RData))
 	}
 	r.data = binary.LittleEndian.AppendUint32(r.data, owner)
@@ -123,11 +125,29 @@ func (r *RRs) read(at uint32) (rr RR, owner, next uint32) {
 	return rr, owner, next
 }
 
-// nameAt returns the name that stands at a position.
-func (r *RRs) nameAt(at uint32) wire.Name {
-	end := at
-	for r.data[end] != 0 {
-		end += uint32(r.data[end]) + 1
+// search returns where a record stands. It looks at one after the other.
+func (r *RRs) search(owner wire.Name, rrtype uint16, rdata []byte) (uint32, bool) {
+	for at := uint32(0); at < uint32(len(r.data)); {
+		rr, _, next := r.read(at)
+		if rr.Type == rrtype && string(rr.Owner) == string(owner) && string(rr.RData) == string(rdata) {
+			return at, true
+		}
+		at = next
 	}
-	return wire.Name(r.data[at : end+1 : end+1])
+	return 0, false
+}
+
+// typeAt returns the type of the record at a position.
+func (r *RRs) typeAt(at uint32) uint16 { return binary.LittleEndian.Uint16(r.data[at+12:]) }
+
+// nameAt returns the name that stands at a position.
+func (r *RRs) nameAt(at uint32) wire.Name { return nameIn(r.data, at) }
+
+// nameIn returns the name that stands at a position of data.
+func nameIn(data []byte, at uint32) wire.Name {
+	end := at
+	for data[end] != 0 {
+		end += uint32(data[end]) + 1
+	}
+	return wire.Name(data[at : end+1 : end+1])
 }

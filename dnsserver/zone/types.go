@@ -51,7 +51,7 @@ func TypeSetOf(rrtypes ...uint16) (s TypeSet) {
 // Has reports whether a type is in the set.
 func (s TypeSet) Has(rrtype uint16) bool { return s&bitOf(rrtype) != 0 }
 
-// String returns the mnemonics of the set, divided by spaces.
+// String returns the mnemonics of the set, as in "A, AAAA and TXT".
 func (s TypeSet) String() string {
 	var names []string
 	for _, t := range steerable {
@@ -59,7 +59,10 @@ func (s TypeSet) String() string {
 			names = append(names, typeName(t))
 		}
 	}
-	return strings.Join(names, " ")
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return strings.Join(names, "")
 }
 
 // steerTypes returns the set of the types that a Spec names.

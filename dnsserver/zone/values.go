@@ -32,8 +32,6 @@ func staticType(text string, apex bool) (uint16, error) {
 		return 0, fmt.Errorf("%s is not a type that records have", name)
 	case rrtype == dns.TypeRRSIG || rrtype == dns.TypeNSEC || rrtype == dns.TypeNSEC3 || rrtype == dns.TypeNSEC3PARAM:
 		return 0, fmt.Errorf("%s belongs to signed zones, which this version does not serve", name)
-	case rrtype == wire.TypeDNAME:
-		return 0, fmt.Errorf("DNAME is not supported by this version; use a wildcard with CNAME")
 	case rrtype == wire.TypeDS && apex:
 		return 0, fmt.Errorf("the DS of a zone is written in the zone above (RFC 4035 2.4)")
 	}

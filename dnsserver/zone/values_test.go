@@ -35,7 +35,7 @@ func TestTXT(t *testing.T) {
 		{`""`, []string{""}},
 		{`\# 3 02 6162`, []string{"ab"}},
 	} {
-		got, err := testDraft(t).parser.value(testDraft(t), wire.TypeTXT, c.in)
+		got, err := testDraft(t).values.value(testDraft(t), wire.TypeTXT, c.in)
 		if err != nil {
 			t.Errorf("%q: %v", c.in, err)
 			continue
@@ -66,7 +66,7 @@ func TestValuesAgainstMiekg(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 			continue
 		}
-		got, err := testDraft(t).parser.value(testDraft(t), rrtype, f[1])
+		got, err := testDraft(t).values.value(testDraft(t), rrtype, f[1])
 		if err != nil {
 			t.Errorf("%s: %v", line, err)
 			continue
@@ -137,7 +137,7 @@ func FuzzValue(f *testing.F) {
 		if err != nil || len(value) > 2000 {
 			return
 		}
-		rdata, err := d.parser.value(d, rrtype, value)
+		rdata, err := d.values.value(d, rrtype, value)
 		if err != nil {
 			return
 		}

@@ -79,8 +79,9 @@ type Zone struct {
 	apex  wire.Name
 	index table // into nodes
 	nodes []node
-	sets  []set  // of all nodes, those of one node side by side
-	names []byte // of all nodes
+	sets  []set     // of all nodes, those of one node side by side
+	extra []Address // of all sets, those of one set side by side
+	names []byte    // of all nodes
 
 	allow    acl // nil: everybody
 	name     string
@@ -98,18 +99,27 @@ type node struct {
 	cut       uint32     // node of the topmost delegation at or above this name, or 0
 	nameAt    uint32     // where the name begins in Zone.names
 	setsAt    uint32     // where its sets begin in Zone.sets, ordered by type
-	setsCount uint16     // how many
+	setsCount uint16     // how many; if there is an alias, one more follows that holds the target
 	nameLen   uint8      // bytes of the name
+	flags     uint8      // what else stands at the name
 	head      [head]byte // the first bytes of the name
 }
 
+// The flags of a node.
+const (
+	flagDNAME  = 1 << iota // it has a DNAME set
+	flagAlias              // its A and AAAA are those of another name
+	flagWhoami             // it tells of the client
+)
+
 // head is how many bytes of a name a node repeats: enough for "www" and its like without the apex.
-const head = 13
+const head = 12
 
 // A set is an RRset of a node and the addresses of its targets.
 type set struct {
 	wire.RRset
-	extra []Address
+	extraAt    uint32 // where they begin in Zone.extra
+	extraCount uint16 // how many
 }
 
 // Name returns the apex in presentation form without the final dot ("." for the root).
@@ -122,10 +132,10 @@ func (z *Zone) Apex() wire.Name { return z.apex }
 func (z *Zone) Serial() uint32 { return z.serial }
 
 // SOA returns the SOA set as it answers a question for it.
-func (z *Zone) SOA() *wire.RRset { return z.find(&z.nodes[0], wire.TypeSOA) }
+func (z *Zone) SOA() *wire.RRset { return z.rrset(&z.nodes[0], wire.TypeSOA) }
 
 // NS returns the NS set of the apex.
-func (z *Zone) NS() *wire.RRset { return z.find(&z.nodes[0], wire.TypeNS) }
+func (z *Zone) NS() *wire.RRset { return z.rrset(&z.nodes[0], wire.TypeNS) }
 
 // Negative returns the SOA set for the authority section of negative answers: its TTL is the lesser of the SOA's own TTL and its
 // MINIMUM field (RFC 2308 3 and 5).
@@ -139,12 +149,14 @@ func (z *Zone) Len() int { return z.records }
 
 // An Entry is everything at one owner name.
 type Entry struct {
-	Name  wire.Name
-	Sets  []*wire.RRset
-	Steer *Steer // or nil
+	Name   wire.Name
+	Sets   []*wire.RRset
+	Steer  *Steer    // or nil
+	Target wire.Name // of the alias, or nil
+	Whoami bool
 }
 
-// Entries yields every name that owns data: the apex first, then in the order of the Spec. For listings; it allocates.
+// Entries yields every name that owns data: the apex first, then those of the zone file, then the Spec's, in their order. For listings; it allocates.
 func (z *Zone) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for i := range z.nodes {
@@ -152,7 +164,7 @@ func (z *Zone) Entries() iter.Seq[Entry] {
 			if n.empty() {
 				continue
 			}
-			e := Entry{Name: z.nameOf(n)}
+			e := Entry{Name: z.nameOf(n), Target: z.aliasOf(n), Whoami: n.flags&flagWhoami != 0}
 			if n.steered() {
 				e.Steer = &n.steer
 			}
@@ -167,11 +179,11 @@ func (z *Zone) Entries() iter.Seq[Entry] {
 	}
 }
 
-// steered reports whether a policy answers A and AAAA at the name.
+// steered reports whether a policy answers some types at the name.
 func (n *node) steered() bool { return n.steer.TTL != 0 }
 
 // empty reports whether the name owns nothing and only has names below it.
-func (n *node) empty() bool { return n.setsCount == 0 && !n.steered() }
+func (n *node) empty() bool { return n.setsCount == 0 && !n.steered() && n.flags == 0 }
 
 // nameOf returns the name of a node.
 func (z *Zone) nameOf(n *node) wire.Name {
@@ -182,15 +194,40 @@ func (z *Zone) nameOf(n *node) wire.Name {
 // setsOf returns the sets of a node.
 func (z *Zone) setsOf(n *node) []set { return z.sets[n.setsAt : n.setsAt+uint32(n.setsCount)] }
 
-// find returns the set of a type at a node, or nil.
-func (z *Zone) find(n *node, rrtype uint16) *wire.RRset {
+// aliasOf returns the target of a node's alias, or nil.
+func (z *Zone) aliasOf(n *node) wire.Name {
+	if n.flags&flagAlias == 0 {
+		return nil
+	}
+	return z.sets[n.setsAt+uint32(n.setsCount)].RData[0]
+}
+
+// set returns the set of a type at a node, or nil.
+func (z *Zone) set(n *node, rrtype uint16) *set {
 	sets := z.setsOf(n)
 	for i := range sets {
 		if sets[i].Type == rrtype {
-			return &sets[i].RRset
+			return &sets[i]
 		}
 	}
 	return nil
+}
+
+// rrset is set without the addresses.
+func (z *Zone) rrset(n *node, rrtype uint16) *wire.RRset {
+	if s := z.set(n, rrtype); s != nil {
+		return &s.RRset
+	}
+	return nil
+}
+
+// extraOf returns the addresses of the targets of a set.
+func (z *Zone) extraOf(s *set) []Address {
+	if s.extraCount == 0 {
+		return nil
+	}
+	end := s.extraAt + uint32(s.extraCount)
+	return z.extra[s.extraAt:end:end]
 }
 
 // is reports whether a node has a name of this zone. Beyond the head of the node it only looks where the head does not reach.
