@@ -32,6 +32,7 @@ type AnswererOptions struct {
 	Transport Transport                 // default UDP
 	UDPSize   uint16                    // announced to clients; default DefaultUDPSize
 	Limiter   *Limiter                  // shared by all; nil = everybody is answered, however often
+	Proxy     []netip.Prefix            // from where messages begin with a header of the PROXY protocol, version 2
 	series    *series                   // shared by all; nil = of this Answerer alone
 }
 
@@ -40,6 +41,7 @@ type AnswererOptions struct {
 type Answerer struct {
 	AnswererOptions
 	counters *counters
+	proxies  proxies
 
 	// Of the batch at hand.
 	snapshot *registry.Snapshot
@@ -72,7 +74,9 @@ func NewAnswerer(o AnswererOptions) *Answerer {
 	if o.series == nil {
 		o.series = newSeries()
 	}
-	return &Answerer{AnswererOptions: o, counters: newCounters(o.Transport, o.series), addrs: make([]netip.Addr, 0, maxAddresses)}
+	return &Answerer{
+		AnswererOptions: o, counters: newCounters(o.Transport, o.series), proxies: newProxies(o.Proxy), addrs: make([]netip.Addr, 0, maxAddresses),
+	}
 }
 
 // Answer is the whole server: it appends to dst the response to a message that came from an address, of at most limit bytes, and
@@ -88,6 +92,13 @@ func (a *Answerer) Answer(dst, msg []byte, from netip.AddrPort, limit int) []byt
 
 // answer is Answer for one message of a batch.
 func (a *Answerer) answer(dst, msg []byte, from netip.AddrPort, limit int) []byte {
+	if len(a.proxies) > 0 {
+		var ok bool
+		if msg, from, ok = a.proxies.unwrap(msg, from); !ok {
+			a.counters.drop(dropProxy)
+			return dst
+		}
+	}
 	if from.Port() == 0 { // nobody listens there: a forgery
 		a.counters.drop(dropMalformed)
 		return dst

@@ -69,10 +69,14 @@ func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Serv
 func (s *Server) answerer(t Transport) *Answerer {
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails
-	a := NewAnswerer(AnswererOptions{
+	o := AnswererOptions{
 		Snapshot: s.snapshot, Dice: rand.NewChaCha8(seed).Uint64, Transport: t, UDPSize: s.cfg.UDPSize,
 		Limiter: s.limiter, series: s.series,
-	})
+	}
+	if t == UDP { // a connection has one header, which it takes off itself
+		o.Proxy = s.cfg.Proxy
+	}
+	a := NewAnswerer(o)
 	s.counters = append(s.counters, a.counters)
 	return a
 }

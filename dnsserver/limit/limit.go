@@ -12,7 +12,6 @@
 package limit
 
 import (
-	"math"
 	"math/bits"
 	"net/netip"
 	"sync/atomic"
@@ -165,26 +164,33 @@ func (l *Limiter) take(q *question, now uint64) bool {
 	return true
 }
 
-// find finds the slot of a prefix, or the one that it takes if it has none: the least loaded of its set, with its load. Which it is
-// the processor cannot foresee, so there are no branches: of ranks, which are a slot's load and number, or the number alone for the
-// slot of the prefix, the least is found by arithmetic.
+// find finds the slot of a prefix, or the one that it takes if it has none: the least loaded of its set, with its load. Nearly
+// always that is the first place it looks: the one of the set that a prefix takes if it can.
 func (l *Limiter) find(hash, now uint64) place {
 	first := hash & l.sets * ways
+	home := hash >> (timeBits - 3) % ways
 	set := (*[ways]atomic.Uint64)(l.slots[first:])
-	best := int64(math.MaxInt64)
-	for i := range set {
-		word := set[i].Load()
-		other := -int64((word^hash)>>timeBits) >> 63 // all ones if it is not of the prefix
-		rank := (positive(remaining(word, now))+1)*ways&other | int64(i)
-		best -= (best - rank) &^ ((best - rank) >> 63)
+	atHome := set[home].Load()
+	if (atHome^hash)>>timeBits == 0 {
+		return place{first + home, atHome, positive(remaining(atHome, now))}
 	}
-	i := uint64(best) % ways
-	word := set[i].Load()
-	return place{slot: first + i, word: word, load: uint64(positive(remaining(word, now)))}
+	for i := range set {
+		if word := set[i].Load(); (word^hash)>>timeBits == 0 {
+			return place{first + uint64(i), word, positive(remaining(word, now))}
+		}
+	}
+	least := place{first + home, atHome, positive(remaining(atHome, now))}
+	for i := 0; i < ways && least.load > 0; i++ {
+		word := set[i].Load()
+		if load := positive(remaining(word, now)); load < least.load {
+			least = place{first + uint64(i), word, load}
+		}
+	}
+	return least
 }
 
 // positive returns n, or 0 if n is negative.
-func positive(n int64) int64 { return n &^ (n >> 63) }
+func positive(n int64) uint64 { return uint64(n &^ (n >> 63)) }
 
 // remaining returns how long after now a slot's count will have run empty: negative if it has.
 func remaining(word, now uint64) int64 { return int64((word-now)<<(64-timeBits)) >> (64 - timeBits) }
