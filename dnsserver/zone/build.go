@@ -38,8 +38,8 @@ func (b *builder) nameNodes() {
 		for i := range b.owners {
 			size += len(b.owners[i].name)
 		}
-		z.names = make([]byte, 0, size)
-		b.first = []uint32{0}
+		z.names = append(make([]byte, 0, size+len(b.apex)), b.apex...)
+		b.node(0)
 	}
 	b.ofNode = make(map[uint32]*owner, len(b.owners))
 	for i := range b.owners {

@@ -61,13 +61,14 @@ func dynamic(m Match) string {
 
 // checkReach refuses what is not static at names that are never answered from this zone.
 func (d *draft) checkReach(s *Set, o *owner) {
-	if o.steer == nil && o.alias == nil && !o.whoami || o.find(wire.TypeNS) >= 0 && !bytes.Equal(o.name, d.apex) {
+	if o.steer == nil && o.alias == nil && !o.whoami {
 		return
 	}
 	m := s.Lookup(o.name, wire.TypeA)
 	switch {
 	case !bytes.Equal(m.Zone.apex, d.apex):
 		d.problem(at(o.spec), "%q belongs to zone %s, so it would never be answered from here; write it there", o.spec.Owner, m.Zone.name)
+	case m.Kind == Referral && bytes.Equal(m.Cut, o.name): // told before
 	case m.Kind == Referral:
 		d.problem(at(o.spec), "%q is below the delegation of %s, so it would never be answered", o.spec.Owner, show(m.Cut))
 	}
