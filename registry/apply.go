@@ -9,13 +9,15 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 )
 
-// Apply makes a Compiled the base of the World and merges the catalogs into it again. It cannot fail. Verdicts and overrides follow
-// the names of endpoints. It returns the new Snapshot.
+// Apply makes a Compiled the base of the World and merges the catalogs into it again, unless it has the Plan of the last. It cannot
+// fail. Verdicts and overrides follow the names of endpoints. It returns the new Snapshot.
 func (r *Registry) Apply(c *Compiled) *Snapshot {
 	r.mu.Lock()
-	r.compiled = c
 	was := r.merged
-	r.merged = merge(c, c.plan, r.catalogs, r.allowLoopback)
+	if c.plan != r.compiled.plan { // else it has other zones only
+		r.merged = merge(c, c.plan, r.catalogs, r.allowLoopback)
+	}
+	r.compiled = c
 	s, changes := r.newWorld()
 	now := r.merged
 	r.mu.Unlock()

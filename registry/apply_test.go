@@ -364,3 +364,27 @@ func TestPlanThatDoesNotCompileCostsNobody(t *testing.T) {
 		t.Errorf("%+v", m.merged)
 	}
 }
+
+// TestZonesAlone: a Compiled with other zones keeps the Plan, what sources published included.
+func TestZonesAlone(t *testing.T) {
+	r := New(Options{})
+	c := mustCompile(t, definition())
+	r.Apply(c)
+	r.Publish("embedded", catalog("api", ep("x", "eu")))
+	before := r.Snapshot()
+	other, problems := c.WithZones(append(definition().Zones, zone.Spec{Name: "more.example", NS: []string{"ns.elsewhere.test."}}))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	after := r.Apply(other)
+	if after.Plan != before.Plan || after.Zones == before.Zones || after.Routes != before.Routes || after.Gen != before.Gen+1 {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	r.Publish("embedded", Catalog{})
+	if s := r.Snapshot(); s.Zones != after.Zones || len(names(s.Plan)) != 2 {
+		t.Errorf("endpoints %v, the zones have changed: %v", names(s.Plan), s.Zones != after.Zones)
+	}
+	if _, problems := c.WithZones([]zone.Spec{{Name: "bad..example"}}); len(problems) == 0 {
+		t.Error("a bad zone has no problem")
+	}
+}
