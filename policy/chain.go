@@ -23,7 +23,7 @@ func (c *compiler) compileChain(gc *geoCompiler, s PolicySpec) chain {
 					c.problem(here, "too many geo stages for %d sites", len(gc.sites)-1)
 				}
 				ranked = true
-				if st := c.compileGeo(gc, spec); st != nil {
+				if st := c.compileGeo(gc, spec, horizonOf(s.Stages[:i], s.Stages[i+1:])); st != nil {
 					ch.stages = append(ch.stages, st)
 				}
 			case Failover:
@@ -67,8 +67,27 @@ func weightedBefore(next []StageSpec) weighted {
 	return st
 }
 
+// horizonOf returns how many of the endpoints that a geo stage puts first can get into an answer, whatever the health, by the stages
+// before and after it; 0 if any can. Health and earlier ranks let any.
+func horizonOf(before, after []StageSpec) int {
+	for _, spec := range before {
+		if _, ok := spec.(Weighted); !ok {
+			return 0
+		}
+	}
+	for _, spec := range after {
+		switch spec := spec.(type) {
+		case Take:
+			return max(0, spec.N)
+		case Healthy, Failover:
+			return 0
+		}
+	}
+	return 0
+}
+
 // compileGeo checks a geo stage and compiles it; it returns nil once there are problems, as nothing will come of it.
-func (c *compiler) compileGeo(gc *geoCompiler, spec Geo) *geo {
+func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int) *geo {
 	targets := make([]target, 0, len(spec.Rules)+1)
 	prefixes, regions := map[netip.Prefix]bool{}, map[string]bool{}
 	for _, r := range spec.Rules {
@@ -105,7 +124,7 @@ func (c *compiler) compileGeo(gc *geoCompiler, spec Geo) *geo {
 	if len(c.problems) > 0 {
 		return nil
 	}
-	return gc.compile(cloneGeo(spec), targets)
+	return gc.compile(cloneGeo(spec), targets, horizon)
 }
 
 // regionExists reports whether a site or a network is in a region.

@@ -12,6 +12,8 @@ import (
 type geo struct {
 	spec     Geo
 	position int // among the geo stages of the frame
+	wide     int // position of the same stage without a horizon
+	horizon  int // how many of the endpoints that come first can get into an answer; 0: all
 	atlas    *atlas
 	outcomes []uint32 // by cause of the atlas
 	ranks    []uint16 // outcome o ranks site s by ranks[o*stride+s]
@@ -22,7 +24,7 @@ type geo struct {
 func (*geo) name() string { return Geo{}.stageName() }
 
 func (g *geo) run(s *Scratch) {
-	outcome, scope := g.locate(&s.client, s.views[g.position])
+	outcome, scope := g.locate(&s.client, g.view(s))
 	s.scope = max(s.scope, scope)
 	at := int(outcome) * g.stride
 	row := g.ranks[at : at+g.stride]
@@ -36,6 +38,14 @@ func (g *geo) run(s *Scratch) {
 	}
 	s.ranked = s.ranked || spread
 	s.settled = 0
+}
+
+// view returns what the service in question can tell of the outcomes. An asker who says how many it wants does not care for take stages.
+func (g *geo) view(s *Scratch) *view {
+	if s.want > 0 {
+		return s.views[g.wide]
+	}
+	return s.views[g.position]
 }
 
 // rankAll refines the rank of each candidate by that of its site, and reports whether they differ in it.
@@ -99,13 +109,21 @@ func (gc *geoCompiler) atlas(rules []GeoRule) *atlas {
 	return gc.plain
 }
 
-// compile builds a stage, or returns that of an equal Spec. targets is parallel to spec.Rules, with that of spec.Default at the end.
-func (gc *geoCompiler) compile(spec Geo, targets []target) *geo {
-	key := fmt.Sprint(spec) // names of sites and regions have no blanks
+// compile builds a stage, or returns that of an equal Spec and horizon. targets is parallel to spec.Rules, with that of spec.Default at
+// the end.
+func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
+	key := fmt.Sprint(horizon, spec) // names of sites and regions have no blanks
 	if g := gc.byKey[key]; g != nil {
 		return g
 	}
-	g := &geo{spec: spec, position: len(gc.stages), atlas: gc.atlas(spec.Rules), stride: len(gc.sites), shift: rankBits(len(gc.sites))}
+	if horizon > 0 {
+		near := *gc.compile(spec, targets, 0)
+		near.wide, near.position, near.horizon = near.position, len(gc.stages), horizon
+		gc.stages = append(gc.stages, &near)
+		gc.byKey[key] = &near
+		return &near
+	}
+	g := &geo{spec: spec, position: len(gc.stages), wide: len(gc.stages), atlas: gc.atlas(spec.Rules), stride: len(gc.sites), shift: rankBits(len(gc.sites))}
 	gc.stages = append(gc.stages, g)
 	gc.byKey[key] = g
 	byRegion := map[string]int{}
@@ -173,7 +191,7 @@ func (g *geo) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
 	if to.Nearest && !s.rec.place.known && s.rec.place.site == NoSite {
 		t.Note += ", but the client's place is unknown: the order of the sites"
 	}
-	_, t.Scope = g.locate(&s.client, s.views[g.position])
+	_, t.Scope = g.locate(&s.client, g.view(s))
 	for i := range t.Kept {
 		k := &t.Kept[i]
 		rank := int(k.rank & (1<<g.shift - 1))

@@ -12,13 +12,15 @@ type scopeCase struct {
 	spec   Spec
 	plan   *Plan
 	stages []Geo
+	take   int // 0: there is no take stage
 	family Family
 }
 
-// order renders what a policy is told of an address: endpoints of the service and family, best first, for each geo stage.
+// order renders what a policy is told of an address: endpoints of the service and family, best first, for each geo stage; for the first
+// no more than a take stage can keep, as nothing here looks at health.
 func (c scopeCase) order(a netip.Addr) string {
 	text := ""
-	for _, g := range c.stages {
+	for k, g := range c.stages {
 		row := naiveRow(c.spec, g, NoSite, netip.PrefixFrom(a, a.BitLen()))
 		var list []EndpointSpec
 		for _, e := range c.spec.Services[0].Endpoints {
@@ -30,6 +32,8 @@ func (c scopeCase) order(a netip.Addr) string {
 		for i, e := range list {
 			if i > 0 && row[e.Site] == row[list[i-1].Site] {
 				text += "="
+			} else if k == 0 && c.take > 0 && i >= c.take {
+				break
 			}
 			text += e.Name + " "
 		}
@@ -86,6 +90,10 @@ func TestScopeIsExact(t *testing.T) {
 			g := randomGeo(r, c.spec)
 			c.stages = append(c.stages, g)
 			policy.Stages = append(policy.Stages, g)
+		}
+		if r.IntN(2) == 0 {
+			c.take = 1 + r.IntN(3)
+			policy.Stages = append(policy.Stages, Weighted{}, Take{c.take})
 		}
 		c.spec.Policies = []PolicySpec{policy}
 		c.spec.Services = c.spec.Services[:1]
@@ -150,6 +158,51 @@ func checkScope(t *testing.T, c scopeCase, edges []netip.Addr, a netip.Addr) (le
 	}
 	t.Fatalf("%v has scope %d, but %v is all the same\nspec %s", a, d.Scope, wider, show(c.spec))
 	return 0, false
+}
+
+// Take stages shorten a scope only where health cannot bring up others, and where the asker does not say how many it wants.
+func TestScopeBeforeTake(t *testing.T) {
+	geo := Geo{Default: GeoTarget{Nearest: true}}
+	spec := Spec{
+		Sites: []SiteSpec{{Name: "eu", At: &Point{0, 0}}, {Name: "us", At: &Point{0, 80}}, {Name: "ap", At: &Point{0, -80}}},
+		Networks: []NetworkSpec{ // both nearest to eu, one with us next, the other with ap
+			{Prefix: netip.MustParsePrefix("0.0.0.0/1"), At: &Point{0, 1}},
+			{Prefix: netip.MustParsePrefix("128.0.0.0/1"), At: &Point{0, -1}},
+			{Prefix: netip.MustParsePrefix("::/0"), At: &Point{0, -1}},
+		},
+		Services: []ServiceSpec{
+			{Name: "three", Endpoints: []EndpointSpec{benchEndpoint(0, 1, "eu"), benchEndpoint(1, 1, "us"), benchEndpoint(2, 1, "ap")}},
+			{Name: "more", Endpoints: []EndpointSpec{benchEndpoint(0, 1, "eu"), benchEndpoint(1, 1, "us"), benchEndpoint(2, 1, "ap"), benchEndpoint(3, 1, "eu")}},
+		},
+	}
+	for name, tt := range map[string]struct {
+		stages  []StageSpec
+		want    int
+		service ServiceID
+		scope   uint8
+	}{
+		"all":                      {[]StageSpec{geo}, 0, 0, 1},
+		"the first":                {[]StageSpec{geo, Take{1}}, 0, 0, 0},
+		"two":                      {[]StageSpec{geo, Take{2}}, 0, 0, 1},
+		"two of the first site":    {[]StageSpec{geo, Take{2}}, 0, 1, 0},
+		"three of more":            {[]StageSpec{geo, Take{3}}, 0, 1, 1},
+		"drawn":                    {[]StageSpec{Weighted{}, geo, Weighted{}, Take{1}}, 0, 0, 0},
+		"the first that works":     {[]StageSpec{Healthy{}, geo, Take{1}}, 0, 0, 1},
+		"the first group":          {[]StageSpec{geo, Failover{}, Take{1}}, 0, 0, 1},
+		"failover among the first": {[]StageSpec{geo, Take{1}, Failover{}}, 0, 0, 0},
+		"more wanted":              {[]StageSpec{geo, Take{1}}, 2, 0, 1},
+	} {
+		spec.Policies = []PolicySpec{{Name: "p", Stages: tt.stages}, {Name: "q", Stages: []StageSpec{geo}}}
+		p := mustCompile(t, spec)
+		q := Query{Service: tt.service, Client: netip.MustParsePrefix("10.0.0.0/8"), Want: tt.want}
+		if d := p.Decide(new(Scratch), q, Health{}); d.Scope != tt.scope {
+			t.Errorf("%s: scope %d, want %d", name, d.Scope, tt.scope)
+		}
+		q.Policy = 1
+		if d := p.Decide(new(Scratch), q, Health{}); d.Scope != 1 {
+			t.Errorf("%s: the other policy has scope %d, want 1", name, d.Scope)
+		}
+	}
 }
 
 // A change of health changes no scope: it would leave resolvers with answers of several scopes, the widest of them for everybody.

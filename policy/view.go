@@ -7,8 +7,8 @@ import (
 )
 
 // A view is all that the endpoints of a service can tell of where a client is: in which order a geo stage puts the sites they are at,
-// those of equal rank included. Other sites do not matter, nor does health: an endpoint that is down now may be up while the answer
-// is kept.
+// those of equal rank included, as far as its horizon. Other sites do not matter, nor does health: an endpoint that is down now may be
+// up while the answer is kept.
 type view struct {
 	varies bool // there are clients, of whichever family, for whom the order is another
 	v4, v6 marks
@@ -34,17 +34,21 @@ const viewBudget = 1 << 29
 
 // A viewer makes the views of a Plan.
 type viewer struct {
-	stages []*geo
-	sets   map[string]uint32 // key of a set of sites -> position in Plan.views
-	views  [][]*view
-	same   map[string]*view // by atlas and what is told apart
-	before *Plan            // whose views of the same stages are good; nil: of none
-	budget int
+	stages  []*geo
+	sets    map[string]uint32 // key of a set of sites -> position in Plan.views
+	views   [][]*view
+	same    map[string]*view // by atlas and what is told apart
+	horizon int              // the farthest of the stages: more endpoints at one site need not be counted
+	before  *Plan            // whose views of the same stages are good; nil: of none
+	budget  int
 }
 
 // compileViews gives every service its views, those of before as far as it has them. p and before share a frame.
 func (p *Plan) compileViews(before *Plan) {
 	v := viewer{stages: p.stages, sets: map[string]uint32{}, same: map[string]*view{}, before: before, budget: viewBudget}
+	for _, g := range v.stages {
+		v.horizon = max(v.horizon, g.horizon)
+	}
 	v.add("", nil)
 	for i := range p.services {
 		s := &p.services[i]
@@ -55,53 +59,67 @@ func (p *Plan) compileViews(before *Plan) {
 	p.views, p.sets = v.views, v.sets
 }
 
+// A presence is a site with the number of endpoints there, as far as a stage may count them.
+type presence struct {
+	site SiteID
+	n    int
+}
+
 // set returns the position in views of those for a list of candidates.
 func (v *viewer) set(list []candidate) uint32 {
-	var ids []SiteID
+	var at []presence
 	for i := range list {
-		if id := list[i].site; id != NoSite && !slices.Contains(ids, id) { // endpoints without a site are last for everybody
-			ids = append(ids, id)
+		id := list[i].site
+		if id == NoSite { // last, whoever the client is
+			continue
 		}
+		k, ok := slices.BinarySearchFunc(at, id, func(p presence, id SiteID) int { return cmp.Compare(p.site, id) })
+		if !ok {
+			at = slices.Insert(at, k, presence{site: id})
+		}
+		at[k].n = min(at[k].n+1, v.horizon)
 	}
-	if len(ids) < 2 || len(v.stages) == 0 {
+	if len(at) < 2 || len(v.stages) == 0 {
 		return 0
 	}
-	slices.Sort(ids)
-	key := make([]byte, 0, 2*len(ids))
-	for _, id := range ids {
-		key = binary.BigEndian.AppendUint16(key, uint16(id))
+	key := make([]byte, 0, 4*len(at))
+	for _, p := range at {
+		key = binary.BigEndian.AppendUint16(key, uint16(p.site))
+		if v.horizon > 0 {
+			key = binary.AppendUvarint(key, uint64(p.n))
+		}
 	}
 	if at, ok := v.sets[string(key)]; ok {
 		return at
 	}
-	return v.add(string(key), ids)
+	return v.add(string(key), at)
 }
 
 // add makes the views of a set of sites.
-func (v *viewer) add(key string, ids []SiteID) uint32 {
+func (v *viewer) add(key string, at []presence) uint32 {
 	var old []*view
 	if v.before != nil {
-		if at, ok := v.before.sets[key]; ok {
-			old = v.before.views[at]
+		if k, ok := v.before.sets[key]; ok {
+			old = v.before.views[k]
 		}
 	}
 	row := make([]*view, len(v.stages))
 	for i, g := range v.stages {
 		switch {
-		case len(ids) == 0:
+		case len(at) == 0:
 			row[i] = everywhere
-		case !v.afford(g, len(ids)):
+		case !v.afford(g, len(at)):
 			row[i] = &view{varies: true}
 		case old != nil && (old[i].v4 != nil || !old[i].varies):
 			row[i] = old[i]
 		default:
-			row[i] = v.make(g, ids)
+			row[i] = v.make(g, at)
 		}
 	}
-	at := uint32(len(v.views))
+	n := uint32(len(v.views))
 	v.views = append(v.views, row)
-	v.sets[key] = at
-	return at
+	v.sets[key] = n
+	return n
 }
 
 // afford takes the cost of a view from the budget and reports whether there was enough.
@@ -111,8 +129,8 @@ func (v *viewer) afford(g *geo, sites int) bool {
 }
 
 // make returns what endpoints at some sites can tell of the outcomes of a stage.
-func (v *viewer) make(g *geo, ids []SiteID) *view {
-	told := g.told(ids)
+func (v *viewer) make(g *geo, at []presence) *view {
+	told := g.told(at)
 	key := binary.AppendUvarint(nil, uint64(slices.IndexFunc(v.stages, func(o *geo) bool { return o.atlas == g.atlas })))
 	for _, class := range told {
 		key = binary.LittleEndian.AppendUint32(key, class)
@@ -133,33 +151,20 @@ func (v *viewer) make(g *geo, ids []SiteID) *view {
 	return w
 }
 
-// told returns, by cause, a number that two causes share if and only if they put sites into the same order. Numbers come in the order
-// of the causes.
-func (g *geo) told(ids []SiteID) []uint32 {
+// told returns, by cause, a number that two causes share if and only if they put sites into the same order, as far as the horizon.
+// Numbers come in the order of the causes.
+func (g *geo) told(at []presence) []uint32 {
 	const unknown = ^uint32(0)
 	byOutcome := make([]uint32, len(g.ranks)/g.stride)
 	for i := range byOutcome {
 		byOutcome[i] = unknown
 	}
 	classes := map[string]uint32{}
-	order := make([]uint32, len(ids)) // rank, then position in ids
 	var key []byte
 	told := make([]uint32, len(g.outcomes))
 	for i, o := range g.outcomes {
 		if byOutcome[o] == unknown {
-			row := g.ranks[int(o)*g.stride:]
-			for k, id := range ids {
-				order[k] = uint32(row[id])<<16 | uint32(k)
-			}
-			slices.SortFunc(order, cmp.Compare[uint32])
-			key = key[:0]
-			for k, x := range order {
-				tied := k > 0 && x>>16 == order[k-1]>>16
-				key = binary.LittleEndian.AppendUint16(key, uint16(x))
-				if tied {
-					key[len(key)-1] |= 0x80 // positions are less than MaxSites
-				}
-			}
+			key = g.order(key[:0], at, g.ranks[int(o)*g.stride:])
 			class, ok := classes[string(key)]
 			if !ok {
 				class = uint32(len(classes))
@@ -170,4 +175,27 @@ func (g *geo) told(ids []SiteID) []uint32 {
 		told[i] = byOutcome[o]
 	}
 	return told
+}
+
+// order appends the order into which ranks put sites: their positions, with the high bit set in those as good as the one before. It
+// ends with the group of sites that reaches the horizon.
+func (g *geo) order(key []byte, at []presence, ranks []uint16) []byte {
+	var room [16]uint32
+	order := room[:0] // rank, then position
+	for k, p := range at {
+		order = append(order, uint32(ranks[p.site])<<16|uint32(k))
+	}
+	slices.Sort(order)
+	n := 0
+	for k, x := range order {
+		position := uint16(x) // less than MaxSites
+		if k > 0 && x>>16 == order[k-1]>>16 {
+			position |= 1 << 15
+		} else if g.horizon > 0 && n >= g.horizon {
+			break
+		}
+		n += at[uint16(x)].n
+		key = binary.BigEndian.AppendUint16(key, position)
+	}
+	return key
 }
