@@ -1,15 +1,16 @@
 package differential
 
 import (
-	"maps"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/meridian-gslb/meridian/dnsserver"
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
 	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/dnsserver/zone/zonefile"
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/registry"
 )
@@ -24,28 +25,35 @@ type ours struct {
 func accept(t *testing.T, zones []*testZone) map[string]int {
 	t.Helper()
 	reasons := map[string]int{}
+	byName := map[string]*testZone{}
+	for _, z := range zones {
+		byName[z.apex] = z
+	}
 	for range 20 {
-		_, problems := zone.Compile(specs(zones), nil)
+		_, problems := zone.Compile(specs(t, zones), nil)
 		if len(problems) == 0 {
 			return reasons
 		}
-		drop := map[string]bool{} // "apex owner type", "apex owner *"
+		drop := map[string]map[int]bool{} // lines of zones
 		for _, p := range problems {
-			if len(p.Path) < 4 {
+			if p.Line == 0 {
 				t.Fatal(p)
 			}
-			kind := "*"
-			if len(p.Path) > 4 {
-				kind = p.Path[4]
+			if drop[p.File] == nil {
+				drop[p.File] = map[int]bool{}
 			}
-			drop[p.Path[1]+" "+p.Path[3]+" "+kind] = true
+			drop[p.File][p.Line] = true
 			reasons[reason.FindString(strings.Split(p.Msg, "; ")[0])]++
 		}
-		for _, z := range zones {
-			z.records = slices.DeleteFunc(z.records, func(r record) bool {
-				k := z.apex + " " + key(r.owner) + " "
-				return r.rrtype != "SOA" && (drop[k+r.rrtype] || drop[k+"*"])
-			})
+		for file, lines := range drop {
+			z := byName[file]
+			var kept []record
+			for i, r := range z.records {
+				if !lines[i+1] {
+					kept = append(kept, r)
+				}
+			}
+			z.records = kept
 		}
 	}
 	t.Fatal("problems without end")
@@ -55,46 +63,22 @@ func accept(t *testing.T, zones []*testZone) map[string]int {
 // reason finds what matters in a message: most have the name first.
 var reason = regexp.MustCompile(`[a-z-]+ [a-z-]+ [a-z-]+ .*`)
 
-func specs(zones []*testZone) []zone.Spec {
+// specs reads the zones as zone files, each called by its apex.
+func specs(t *testing.T, zones []*testZone) []zone.Spec {
+	t.Helper()
 	var out []zone.Spec
 	for _, z := range zones {
-		out = append(out, spec(z))
+		apex, err := wire.ParseName(z.apex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rrs, _, problems := zonefile.Parse(zonefile.Source{FS: fstest.MapFS{z.apex: {Data: []byte(z.text())}}, Name: z.apex, Origin: apex})
+		if len(problems) > 0 {
+			t.Fatalf("%s: %v", z.apex, problems)
+		}
+		out = append(out, zone.Spec{Name: z.apex, File: z.apex, RRs: rrs})
 	}
 	return out
-}
-
-// spec turns records into a Spec.
-func spec(z *testZone) zone.Spec {
-	s := zone.Spec{Name: z.apex}
-	owners := map[string]*zone.RecordSpec{}
-	for _, r := range z.records {
-		fields := strings.Fields(r.value)
-		switch {
-		case r.rrtype == "SOA":
-			s.TTL = r.ttl
-			s.SOA = zone.SOASpec{MName: fields[0], RName: fields[1], Serial: 7, Refresh: 7200, Retry: 900, Expire: 1209600, Minimum: number(fields[6])}
-			continue
-		case r.rrtype == "NS" && r.owner == z.apex:
-			s.NS = append(s.NS, r.value)
-			continue
-		}
-		k := key(r.owner)
-		o := owners[k]
-		if o == nil {
-			o = &zone.RecordSpec{Owner: k, TTL: r.ttl}
-			owners[k] = o
-		}
-		i := slices.IndexFunc(o.Static, func(s zone.StaticSpec) bool { return s.Type == r.rrtype })
-		if i < 0 {
-			i = len(o.Static)
-			o.Static = append(o.Static, zone.StaticSpec{Type: r.rrtype})
-		}
-		o.Static[i].Values = append(o.Static[i].Values, r.value)
-	}
-	for _, k := range slices.Sorted(maps.Keys(owners)) {
-		s.Records = append(s.Records, *owners[k])
-	}
-	return s
 }
 
 func number(s string) (n uint32) {
@@ -111,7 +95,7 @@ func serve(t *testing.T, zones []*testZone) *ours {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	set, problems := zone.Compile(specs(zones), plan)
+	set, problems := zone.Compile(specs(t, zones), plan)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
