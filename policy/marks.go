@@ -7,14 +7,24 @@ import "math/bits"
 // nearest mark is found in a few steps however far away it is. No marks stand for a mark at every range.
 type marks [][]uint64
 
-// newMarks marks the differences between n ranges, and returns how many there are.
-func newMarks(n int, differ func(i int) bool) (m marks, count int) {
+// newMarks marks where told differs between ranges of these values, and returns how often it does.
+func newMarks(values, told []uint32) (m marks, count int) {
+	n := len(values)
 	words := make([]uint64, n>>6+1)
-	for i := 1; i < n; i++ {
-		if differ(i) {
-			words[i>>6] |= 1 << (i & 63)
-			count++
+	last := told[values[0]]
+	for at := 0; at < n; at += 64 {
+		word := uint64(0)
+		for i, v := range values[at:min(n, at+64)] {
+			now := told[v]
+			differ := uint64(0)
+			if now != last {
+				differ = 1
+			}
+			word |= differ << (i & 63)
+			last = now
 		}
+		words[at>>6] = word
+		count += bits.OnesCount64(word)
 	}
 	words[0] |= 1
 	words[n>>6] |= 1 << (n & 63)

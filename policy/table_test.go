@@ -54,7 +54,14 @@ func TestMarks(t *testing.T) {
 		for range r.IntN(6) {
 			set[r.IntN(n)] = true
 		}
-		m, count := newMarks(n, func(i int) bool { return set[i] })
+		values, told := make([]uint32, n), []uint32{0, 1}
+		for i := 1; i < n; i++ {
+			values[i] = values[i-1]
+			if set[i] {
+				values[i] ^= 1
+			}
+		}
+		m, count := newMarks(values, told)
 		if count != len(set)-2 {
 			t.Fatalf("seed %d: %d marks of %v", seed, count, set)
 		}

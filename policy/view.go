@@ -28,9 +28,9 @@ func (v *view) scope(length uint8, mapped bool) uint8 {
 var everywhere = &view{}
 
 // viewBudget bounds what the views of a Plan may cost: a unit is a range of addresses or a rank to look at, 1 ns or so, and eight of them
-// are a byte to keep. It lasts for hundreds of sets of sites over half a million networks. Views beyond it take every border between places
+// are a byte to keep. It lasts for a thousand sets of sites over half a million networks. Views beyond it take every border between places
 // for one: scopes are longer than they could be, never shorter.
-const viewBudget = 1 << 29
+const viewBudget = 1 << 30
 
 // A viewer makes the views of a Plan.
 type viewer struct {
@@ -141,8 +141,8 @@ func (v *viewer) make(g *geo, at []presence) *view {
 	w := &view{}
 	v4, v6 := &g.atlas.v4, &g.atlas.v6
 	var n4, n6 int
-	w.v4, n4 = newMarks(len(v4.values), func(i int) bool { return told[v4.values[i]] != told[v4.values[i-1]] })
-	w.v6, n6 = newMarks(len(v6.values), func(i int) bool { return told[v6.values[i]] != told[v6.values[i-1]] })
+	w.v4, n4 = newMarks(v4.values, told)
+	w.v6, n6 = newMarks(v6.values, told)
 	w.varies = n4+n6 > 0 || told[v4.values[0]] != told[v6.values[0]]
 	if !w.varies {
 		w = everywhere
