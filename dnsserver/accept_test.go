@@ -128,11 +128,12 @@ func TestRejectionsAreCounted(t *testing.T) {
 				t.Fatalf("connection %d: %v", tt.goes, err)
 			}
 			want := fmt.Sprintf(`
-# HELP meridian_dns_tcp_rejected_total DNS connections over TCP not served: client (has its share), evicted (idle for longest when all places were taken), accept (failed attempts to accept one).
+# HELP meridian_dns_tcp_rejected_total DNS connections over TCP not served: client (has its share), evicted (idle for longest when all places were taken), accept (failed attempts to accept one), proxy (from a proxy, without a good header).
 # TYPE meridian_dns_tcp_rejected_total counter
 meridian_dns_tcp_rejected_total{reason="accept"} 0
 meridian_dns_tcp_rejected_total{reason="client"} %d
 meridian_dns_tcp_rejected_total{reason="evicted"} %d
+meridian_dns_tcp_rejected_total{reason="proxy"} 0
 `, tt.client, tt.evicted)
 			if err := testutil.CollectAndCompare(s, strings.NewReader(want), "meridian_dns_tcp_rejected_total"); err != nil {
 				t.Error(err)

@@ -29,7 +29,7 @@ var (
 	descConnections = prometheus.NewDesc("meridian_dns_tcp_connections", "Open DNS connections over TCP.", nil, nil)
 	descRejected    = prometheus.NewDesc("meridian_dns_tcp_rejected_total",
 		"DNS connections over TCP not served: client (has its share), evicted (idle for longest when all places were taken), "+
-			"accept (failed attempts to accept one).", []string{"reason"}, nil)
+			"accept (failed attempts to accept one), proxy (from a proxy, without a good header).", []string{"reason"}, nil)
 )
 
 // Describe implements prometheus.Collector.

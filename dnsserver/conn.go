@@ -26,6 +26,7 @@ type conn struct {
 	answerers chan *Answerer
 	limits    *TCPConfig
 	place     place // of conns
+	proxied   bool  // the header of the PROXY protocol that it begins with is still to come
 
 	in    []byte
 	begun time.Time                 // when the message that in begins with began to arrive
@@ -36,16 +37,24 @@ func newConn(nc net.Conn, from netip.AddrPort, limits *TCPConfig, answerers chan
 	return &conn{Conn: nc, from: from, limits: limits, answerers: answerers, in: make([]byte, 0, firstBuffer)}
 }
 
-// serve answers until the client ends, breaks the rules or takes too long; touch is told of every batch of messages.
-func (c *conn) serve(touch func(*conn)) {
+// serve answers until the client ends, breaks the rules or takes too long; conns are told of every batch of messages.
+func (c *conn) serve(conns *conns) {
 	defer c.Close()
 	for c.read() {
+		if c.proxied {
+			if !c.unproxy(conns) {
+				return
+			}
+			if c.proxied {
+				continue
+			}
+		}
 		served, ok := c.answerAll()
 		if !ok {
 			return
 		}
 		if served > 0 {
-			touch(c)
+			conns.touch(c)
 		}
 	}
 }
@@ -84,6 +93,9 @@ func (c *conn) makeRoom() {
 		return
 	}
 	size := 2 + int(binary.BigEndian.Uint16(c.in))
+	if c.proxied {
+		size = proxyMost
+	}
 	c.in = append(make([]byte, 0, min(max(size, firstBuffer), 2*cap(c.in))), c.in...)
 }
 

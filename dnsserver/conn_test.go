@@ -33,7 +33,7 @@ func pipe(t *testing.T, ctx context.Context) (client net.Conn, ended <-chan stru
 		defer close(done)
 		defer stop()
 		defer cs.remove(c)
-		c.serve(cs.touch)
+		c.serve(cs)
 	}()
 	t.Cleanup(func() { _ = client.Close() })
 	return client, done

@@ -23,7 +23,7 @@ type conns struct {
 
 // A place is where conns keep a connection. It is theirs alone.
 type place struct {
-	client netip.Addr
+	client netip.Addr    // whom it counts for; not valid: nobody
 	use    *list.Element // nil: not kept, or no longer
 }
 
@@ -34,10 +34,11 @@ const (
 	rejectClient  rejection = iota // its client has its share
 	rejectEvicted                  // it was idle for longest when a new one needed a place
 	rejectAccept                   // the operating system would not hand it over
+	rejectProxy                    // it is from a proxy, and does not begin with a good header
 	numRejections
 )
 
-var rejectionLabels = [numRejections]string{"client", "evicted", "accept"}
+var rejectionLabels = [numRejections]string{"client", "evicted", "accept", "proxy"}
 
 func newConns(limits TCPConfig) *conns {
 	return &conns{limits: limits, byClient: map[netip.Addr]int{}}
@@ -65,8 +66,12 @@ func (cs *conns) admit(c *conn) bool {
 	return true
 }
 
-// take counts a connection for its client, and reports whether that one may have it.
+// take counts a connection for its client, and reports whether that one may have it. A proxy has many clients: its connections count
+// for nobody until it is known for whom they are.
 func (cs *conns) take(c *conn) bool {
+	if c.proxied {
+		return true
+	}
 	client := clientOf(c.from.Addr())
 	if cs.byClient[client] >= cs.limits.PerClient {
 		cs.rejected[rejectClient].Add(1)
@@ -120,6 +125,9 @@ func (cs *conns) drop(c *conn) {
 
 func (cs *conns) giveBack(c *conn) {
 	client := c.place.client
+	if !client.IsValid() {
+		return
+	}
 	if cs.byClient[client]--; cs.byClient[client] == 0 {
 		delete(cs.byClient, client)
 	}

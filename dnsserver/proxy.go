@@ -114,3 +114,25 @@ func (ps proxies) unwrap(msg []byte, from netip.AddrPort) (inner []byte, client 
 	}
 	return msg[size:], client, true
 }
+
+// unproxy takes off the header that a proxy's connection begins with, as soon as all of it is there, and has the connection count
+// for the client that it names. It reports whether the connection may go on.
+func (c *conn) unproxy(conns *conns) bool {
+	size, client, outcome := parseProxy(c.in)
+	switch outcome {
+	case proxyShort:
+		return true
+	case proxyBad:
+		conns.rejected[rejectProxy].Add(1)
+		return false
+	}
+	c.proxied = false
+	if c.in = c.in[:copy(c.in, c.in[size:])]; len(c.in) == 0 {
+		c.in = make([]byte, 0, firstBuffer)
+	}
+	if !client.IsValid() {
+		return true // it counts for nobody
+	}
+	c.from = client
+	return conns.move(c)
+}

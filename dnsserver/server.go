@@ -33,6 +33,7 @@ type Server struct {
 	counters []*counters        // of all Answerers
 	conns    *conns
 	limiter  *Limiter
+	proxies  proxies
 	series   *series
 
 	overflowMu sync.Mutex // one reader of what the kernel dropped at a time
@@ -46,7 +47,7 @@ type Server struct {
 // New returns a Server that answers from the snapshot of the moment. Snapshot must never return nil.
 func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), limiter: NewLimiter(cfg.RateLimit), series: newSeries()}
+	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), limiter: NewLimiter(cfg.RateLimit), proxies: newProxies(cfg.Proxy), series: newSeries()}
 	for _, text := range cfg.Listen {
 		addrs, err := ParseListen(text)
 		if err != nil {

@@ -52,13 +52,14 @@ func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
 		}
 		from := nc.RemoteAddr().(*net.TCPAddr).AddrPort()
 		c := newConn(nc, netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()), &s.conns.limits, s.tcp)
+		c.proxied = s.proxies.contain(c.from.Addr())
 		if !s.conns.admit(c) {
 			_ = nc.Close()
 			continue
 		}
 		running.Go(func() {
 			defer s.conns.remove(c)
-			c.serve(s.conns.touch)
+			c.serve(s.conns)
 		})
 	}
 }
