@@ -139,9 +139,12 @@ func TestTableProbes(t *testing.T) {
 	}
 }
 
-// A node that outgrew its cache line would cost a miss more on every lookup among many names.
-func TestNodeFillsOneCacheLine(t *testing.T) {
+// A node or a set that outgrew its cache line would cost a miss more on every lookup among many names.
+func TestNodesAndSetsFillOneCacheLine(t *testing.T) {
 	if size := unsafe.Sizeof(node{}); size != 64 {
 		t.Errorf("a node takes %d bytes, want 64", size)
+	}
+	if size := unsafe.Sizeof(set{}); size != 64 {
+		t.Errorf("a set takes %d bytes, want 64", size)
 	}
 }

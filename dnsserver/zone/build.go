@@ -17,7 +17,8 @@ type builder struct {
 	records []uint32          // of the file: where they stand in the RRs, by node, then by type, then as in the file
 	first   []uint32          // for each node where its records begin in records; one more than there are nodes
 	ofNode  map[uint32]*owner // of the Spec
-	rdata   [][]byte          // of all sets
+	values  [][]byte          // of the set at hand
+	rdata   [][]byte          // of all sets that have several values
 	bytes   []byte            // of all RDATA of the Spec
 }
 
@@ -124,26 +125,29 @@ func (b *builder) recordsOf(i int) []uint32 {
 
 // sortRecords sorts the records of each node by type, and makes room for the sets.
 func (b *builder) sortRecords() {
-	rrs, sets, values, size := b.spec.RRs, 0, len(b.records), 0
+	rrs, sets, values, size := b.spec.RRs, 0, 0, 0
 	for i := range b.zone.nodes {
 		list := b.recordsOf(i)
 		if len(list) > 1 {
 			slices.SortStableFunc(list, func(x, y uint32) int { return cmp.Compare(rrs.typeAt(x), rrs.typeAt(y)) })
 		}
-		for j := range list {
-			if j == 0 || rrs.typeAt(list[j]) != rrs.typeAt(list[j-1]) {
-				sets++
+		for len(list) > 0 {
+			n := b.sameType(list)
+			if sets++; n > 1 {
+				values += n
 			}
+			list = list[n:]
 		}
 	}
 	for i := range b.owners {
 		o := &b.owners[i]
-		sets += len(o.sets)
-		if o.alias != nil {
-			sets, values, size = sets+1, values+1, size+len(o.alias)
+		if sets += len(o.sets); o.alias != nil {
+			sets, size = sets+1, size+len(o.alias)
 		}
 		for _, s := range o.sets {
-			values += len(s.RData)
+			if len(s.RData) > 1 {
+				values += len(s.RData)
+			}
 			for _, rdata := range s.RData {
 				size += len(rdata)
 			}
@@ -153,6 +157,15 @@ func (b *builder) sortRecords() {
 	b.rdata, b.bytes = make([][]byte, 0, values), make([]byte, 0, size)
 }
 
+// sameType returns how many of some records, at least one, have the type of the first.
+func (b *builder) sameType(list []uint32) int {
+	n, rrs := 1, b.spec.RRs
+	for n < len(list) && rrs.typeAt(list[n]) == rrs.typeAt(list[0]) {
+		n++
+	}
+	return n
+}
+
 // fill gives the nodes their data, and checks what stands together.
 func (b *builder) fill() {
 	z := b.zone
@@ -160,12 +173,9 @@ func (b *builder) fill() {
 		n, list, o := &z.nodes[i], b.recordsOf(i), b.ofNode[uint32(i)]
 		first := len(z.sets)
 		for len(list) > 0 {
-			end := 1
-			for end < len(list) && b.spec.RRs.typeAt(list[end]) == b.spec.RRs.typeAt(list[0]) {
-				end++
-			}
-			b.fileSet(list[:end])
-			list = list[end:]
+			n := b.sameType(list)
+			b.fileSet(list[:n])
+			list = list[n:]
 		}
 		n.setsAt, n.setsCount = uint32(first), uint16(len(z.sets)-first)
 		b.judge(i, z.sets[first:])
@@ -177,45 +187,67 @@ func (b *builder) fill() {
 			n.flags |= flagDNAME
 		}
 	}
+	for i := range z.sets { // now that they stay where they are
+		s := &z.sets[i]
+		if s.one[0] == nil {
+			continue
+		}
+		if s.Type == wire.TypeA && len(s.one[0]) == len(s.four) {
+			copy(s.four[:], s.one[0])
+			s.one[0] = s.four[:]
+		}
+		s.RData = s.one[:]
+	}
+}
+
+// push adds a set whose values are b.values. The values of a set of one are complete only at the end of fill.
+func (b *builder) push(rrtype uint16, ttl uint32) {
+	s := set{RRset: wire.RRset{Type: rrtype, TTL: ttl}}
+	if len(b.values) == 1 {
+		s.one[0] = b.values[0]
+	} else {
+		first := len(b.rdata)
+		b.rdata = append(b.rdata, b.values...)
+		s.RData = b.rdata[first:len(b.rdata):len(b.rdata)]
+	}
+	b.zone.sets = append(b.zone.sets, s)
 }
 
 // fileSet makes a set of records of one name and type: the lowest of their TTLs is that of all (RFC 2181 5.2), and what is there
 // twice counts once (RFC 2181 5).
 func (b *builder) fileSet(list []uint32) {
+	b.values = b.values[:0]
 	rr, _, _ := b.spec.RRs.read(list[0])
-	s := set{RRset: wire.RRset{Type: rr.Type, TTL: rr.TTL}}
-	first, size := len(b.rdata), 0
-	var seen map[string]bool
+	rrtype, ttl, size := rr.Type, rr.TTL, 0
+	var seen map[string]bool // many are not compared one by one
+	if len(list) > 16 {
+		seen = make(map[string]bool, len(list))
+	}
 	for _, at := range list {
 		rr, _, _ := b.spec.RRs.read(at)
-		s.TTL = min(s.TTL, rr.TTL)
-		dup := false
-		if len(list) > 16 { // so many are not compared one by one
-			if seen == nil {
-				seen = make(map[string]bool, len(list))
-			}
-			dup = seen[string(rr.RData)]
+		ttl = min(ttl, rr.TTL)
+		dup := seen[string(rr.RData)] || seen == nil && slices.ContainsFunc(b.values, func(v []byte) bool { return bytes.Equal(v, rr.RData) })
+		if dup {
+			continue
+		}
+		if seen != nil {
 			seen[string(rr.RData)] = true
-		} else {
-			dup = slices.ContainsFunc(b.rdata[first:], func(v []byte) bool { return bytes.Equal(v, rr.RData) })
 		}
-		if !dup {
-			b.rdata = append(b.rdata, rr.RData)
-			size += len(rr.RData) + 12
-		}
+		b.values = append(b.values, rr.RData)
+		size += len(rr.RData) + 12
 	}
-	s.RData = b.rdata[first:len(b.rdata):len(b.rdata)]
 	if size > maxSet {
-		b.fault(list[0], "the set of type %s takes %d bytes; %d is the most that fits a message", typeName(s.Type), size, maxSet)
+		b.fault(list[0], "the set of type %s takes %d bytes; %d is the most that fits a message", typeName(rrtype), size, maxSet)
 	}
-	b.zone.sets = append(b.zone.sets, s)
+	b.push(rrtype, ttl)
 }
 
 // specSets adds to a node what the Spec has at its name.
 func (b *builder) specSets(n *node, o *owner) {
 	z := b.zone
 	for _, s := range o.sets {
-		z.sets = append(z.sets, set{RRset: wire.RRset{Type: s.Type, TTL: s.TTL, RData: b.keep(s.RData)}})
+		b.keep(s.RData)
+		b.push(s.Type, s.TTL)
 	}
 	slices.SortStableFunc(z.sets[n.setsAt:], func(x, y set) int { return cmp.Compare(x.Type, y.Type) })
 	n.setsCount = uint16(len(z.sets) - int(n.setsAt))
@@ -227,17 +259,17 @@ func (b *builder) specSets(n *node, o *owner) {
 	}
 	if o.alias != nil {
 		n.flags |= flagAlias
-		z.sets = append(z.sets, set{RRset: wire.RRset{TTL: o.ttl, RData: b.keep([][]byte{o.alias})}})
+		b.keep([][]byte{o.alias})
+		b.push(0, o.ttl)
 	}
 }
 
-// keep copies values into the builder's pieces.
-func (b *builder) keep(values [][]byte) [][]byte {
-	first := len(b.rdata)
+// keep copies values into the builder's memory, and makes them those of the set at hand.
+func (b *builder) keep(values [][]byte) {
+	b.values = b.values[:0]
 	for _, v := range values {
 		at := len(b.bytes)
 		b.bytes = append(b.bytes, v...)
-		b.rdata = append(b.rdata, b.bytes[at:len(b.bytes):len(b.bytes)])
+		b.values = append(b.values, b.bytes[at:len(b.bytes):len(b.bytes)])
 	}
-	return b.rdata[first:len(b.rdata):len(b.rdata)]
 }

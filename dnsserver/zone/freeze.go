@@ -36,7 +36,7 @@ func (d *draft) freeze() *Zone {
 			z.resolve(&sets[j], n)
 		}
 	}
-	z.extra = slices.Clip(z.extra)
+	z.extras = slices.Clip(z.extras)
 	z.sign()
 	return z
 }
@@ -90,7 +90,7 @@ func (z *Zone) resolve(s *set, n *node) {
 	if s.Type != wire.TypeNS && s.Type != wire.TypeMX && s.Type != wire.TypeSRV {
 		return
 	}
-	s.extraAt = uint32(len(z.extra))
+	var extra []Address
 	cut := s.Type == wire.TypeNS && z.cuts(n) && n != &z.nodes[0]
 	for _, required := range [...]bool{true, false} {
 		for _, rdata := range s.RData {
@@ -99,13 +99,16 @@ func (z *Zone) resolve(s *set, n *node) {
 				continue
 			}
 			for _, rrtype := range [...]uint16{wire.TypeA, wire.TypeAAAA} {
-				if found := z.static(name, rrtype, s.Type == wire.TypeNS); found != nil && len(z.extra)-int(s.extraAt) < maxExtra {
-					z.extra = append(z.extra, Address{Name: name, Set: found, Required: required})
+				if found := z.static(name, rrtype, s.Type == wire.TypeNS); found != nil && len(extra) < maxExtra {
+					extra = append(extra, Address{Name: name, Set: found, Required: required})
 				}
 			}
 		}
 	}
-	s.extraCount = uint16(len(z.extra) - int(s.extraAt))
+	if extra != nil {
+		z.extras = append(z.extras, slices.Clip(extra))
+		s.extra = uint32(len(z.extras))
+	}
 }
 
 // maxExtra bounds the addresses beside a set. A message could not hold them.

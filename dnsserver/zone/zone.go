@@ -76,12 +76,12 @@ type Address struct {
 
 // A Zone is one zone of a Set. It never changes.
 type Zone struct {
-	apex  wire.Name
-	index table // into nodes
-	nodes []node
-	sets  []set     // of all nodes, those of one node side by side
-	extra []Address // of all sets, those of one set side by side
-	names []byte    // of all nodes
+	apex   wire.Name
+	index  table // into nodes
+	nodes  []node
+	sets   []set // of all nodes, those of one node side by side
+	extras [][]Address
+	names  []byte // of all nodes
 
 	allow    acl // nil: everybody
 	name     string
@@ -115,11 +115,13 @@ const (
 // head is how many bytes of a name a node repeats: enough for "www" and its like without the apex.
 const head = 12
 
-// A set is an RRset of a node and the addresses of its targets.
+// A set is an RRset of a node. It fills one cache line: a set of one value, as most are, has it at hand, and that of one A even the
+// address.
 type set struct {
 	wire.RRset
-	extraAt    uint32 // where they begin in Zone.extra
-	extraCount uint16 // how many
+	one   [1][]byte // RData, if there is one value
+	extra uint32    // position of the addresses of its targets in Zone.extras plus one; 0: none
+	four  [4]byte   // the value, if it is one A
 }
 
 // Name returns the apex in presentation form without the final dot ("." for the root).
@@ -223,11 +225,10 @@ func (z *Zone) rrset(n *node, rrtype uint16) *wire.RRset {
 
 // extraOf returns the addresses of the targets of a set.
 func (z *Zone) extraOf(s *set) []Address {
-	if s.extraCount == 0 {
+	if s.extra == 0 {
 		return nil
 	}
-	end := s.extraAt + uint32(s.extraCount)
-	return z.extra[s.extraAt:end:end]
+	return z.extras[s.extra-1]
 }
 
 // is reports whether a node has a name of this zone. Beyond the head of the node it only looks where the head does not reach.
