@@ -26,7 +26,6 @@ type counters struct {
 	zones   map[string]*zoneCounters
 	records map[string]*recordCounters
 	series  *series // of all workers
-	full    bool    // all names that the series have for now are in the maps
 
 	// Of the worker alone: which counters belong to what hangs off the snapshot of the last batch.
 	set        *zone.Set
@@ -38,6 +37,7 @@ type counters struct {
 	last       *zoneCounters
 	lastSteer  *zone.Steer
 	lastRecord *recordCounters
+	others     *recordCounters // not nil: the series are full, and those of this set that have counters of their own are in recordOf
 
 	// Of the worker alone: what it has yet to publish.
 	request, response, answer tally
@@ -182,17 +182,18 @@ func (c *counters) zone(z *zone.Zone) *zoneCounters {
 	return zc
 }
 
-// record returns the counters of a steered record. Those that share one are not remembered: there may be millions.
+// record returns the counters of a steered record. Those that share one are not remembered: there may be millions. To read its name
+// would cost as much as to find it.
 func (c *counters) record(steer *zone.Steer) *recordCounters {
 	if rc := c.recordOf[steer]; rc != nil {
 		return rc
 	}
+	if c.others != nil {
+		return c.others
+	}
 	rc := c.records[steer.Record]
-	switch {
-	case rc == nil && c.full:
-		return c.records[otherName]
-	case rc == nil:
-		if rc = c.newRecord(steer.Record); rc == c.records[otherName] {
+	if rc == nil {
+		if rc = c.newRecord(steer.Record); rc == c.others {
 			return rc
 		}
 	}

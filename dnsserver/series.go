@@ -53,20 +53,20 @@ func (s *series) compare(set *zone.Set) {
 		}
 	}
 	for name, parsed := range s.records {
-		if !steers(set, parsed, name) {
+		if steerOf(set, parsed, name) == nil {
 			delete(s.records, name)
 		}
 	}
 }
 
-// steers reports whether a set of zones has a steered record of a name.
-func steers(set *zone.Set, parsed wire.Name, name string) bool {
+// steerOf returns the steered record of a name in a set of zones, nil if it has none.
+func steerOf(set *zone.Set, parsed wire.Name, name string) *zone.Steer {
 	for _, t := range [...]uint16{wire.TypeA, wire.TypeAAAA, wire.TypeTXT, wire.TypeSRV, wire.TypeMX, wire.TypeHTTPS, wire.TypeSVCB} {
 		if m := set.Lookup(parsed, t); m.Steer != nil && m.Steer.Record == name {
-			return true
+			return m.Steer
 		}
 	}
-	return false
+	return nil
 }
 
 // newZone makes the counters of a zone met for the first time.
@@ -85,7 +85,7 @@ func (c *counters) newZone(name string) *zoneCounters {
 }
 
 // newRecord makes the counters of a steered record met for the first time. If it has none of its own, those that do have are all made
-// now: from now on, what is not found has none.
+// now, and found in the present set: from now on, what is not known by its pointer has none.
 func (c *counters) newRecord(name string) *recordCounters {
 	c.series.mu.Lock()
 	defer c.series.mu.Unlock()
@@ -93,10 +93,13 @@ func (c *counters) newRecord(name string) *recordCounters {
 	defer c.mu.Unlock()
 	name, ok := admit(c.series.records, name)
 	if !ok {
-		for known := range c.series.records {
-			c.makeRecord(known)
+		for known, parsed := range c.series.records {
+			rc := c.makeRecord(known)
+			if steer := steerOf(c.set, parsed, known); steer != nil {
+				c.recordOf[steer] = rc
+			}
 		}
-		c.full = true
+		c.others = c.makeRecord(otherName)
 	}
 	return c.makeRecord(name)
 }
@@ -117,7 +120,7 @@ func (c *counters) forget() {
 	c.series.compare(c.set)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.full = false
+	c.others = nil
 	for name := range c.zones {
 		if _, ok := c.series.zones[name]; !ok && name != otherName {
 			delete(c.zones, name)
