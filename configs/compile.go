@@ -33,10 +33,15 @@ func (f *file) compile() {
 
 // compileAll compiles a Definition. If it may differ from that of the configuration before in its zones alone, the rest is taken over.
 func (f *file) compileAll(d registry.Definition) (*registry.Compiled, []policy.Problem) {
-	if f.setting.previous != nil && !f.newNetworks {
-		return f.setting.previous.Compiled.WithZones(d.Zones)
+	if f.setting.previous == nil || f.newNetworks {
+		return registry.Compile(d)
 	}
-	return registry.Compile(d)
+	same := make([]bool, len(d.Zones)) // the text is the same, so it hangs on the files alone
+	for i := range d.Zones {
+		was, ok := f.setting.previous.zones[d.Zones[i].Name]
+		same[i] = !ok || d.Zones[i].RRs != nil && d.Zones[i].RRs == was.rrs
+	}
+	return f.setting.previous.Compiled.WithZones(d.Zones, same)
 }
 
 // roomProblem reports what a room found, unless the decoder found something in the same place: one mistake is reported once.

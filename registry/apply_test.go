@@ -372,7 +372,8 @@ func TestZonesAlone(t *testing.T) {
 	r.Apply(c)
 	r.Publish("embedded", catalog("api", ep("x", "eu")))
 	before := r.Snapshot()
-	other, problems := c.WithZones(append(definition().Zones, zone.Spec{Name: "more.example", NS: []string{"ns.elsewhere.test."}}))
+	zones := append(definition().Zones, zone.Spec{Name: "more.example", NS: []string{"ns.elsewhere.test."}})
+	other, problems := c.WithZones(zones, make([]bool, len(zones)))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -384,7 +385,7 @@ func TestZonesAlone(t *testing.T) {
 	if s := r.Snapshot(); s.Zones != after.Zones || len(names(s.Plan)) != 2 {
 		t.Errorf("endpoints %v, the zones have changed: %v", names(s.Plan), s.Zones != after.Zones)
 	}
-	if _, problems := c.WithZones([]zone.Spec{{Name: "bad..example"}}); len(problems) == 0 {
+	if _, problems := c.WithZones([]zone.Spec{{Name: "bad..example"}}, []bool{true}); len(problems) == 0 {
 		t.Error("a bad zone has no problem")
 	}
 }

@@ -5,10 +5,11 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 )
 
-// WithZones returns a Compiled of the same Definition with other zones, or every problem with them. What has nothing to do with zones
-// is shared, and costs nothing, however large it is: the way to follow zone files.
-func (c *Compiled) WithZones(zones []zone.Spec) (*Compiled, []policy.Problem) {
-	set, problems := zone.Compile(zones, c.plan)
+// WithZones returns a Compiled of the same Definition with other zones, or every problem with them. The zones of which same is true
+// are as they were. They and what has nothing to do with zones are shared, and cost nothing, however large they are: the way to
+// follow zone files.
+func (c *Compiled) WithZones(zones []zone.Spec, same []bool) (*Compiled, []policy.Problem) {
+	set, problems := zone.Recompile(c.zones, zones, same, c.plan)
 	if len(problems) > 0 {
 		return nil, problems
 	}

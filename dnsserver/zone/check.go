@@ -22,7 +22,7 @@ func (d *draft) check(s *Set) {
 			d.checkChain(s, o.alias, at(o.spec, "alias"))
 		}
 	}
-	if d.spec.RRs.Len() > 0 {
+	if d.spec.RRs.Len() > 0 && !d.kept {
 		d.checkFile(s)
 	}
 }

@@ -19,16 +19,30 @@ import (
 // The plan names the services and policies. The Set stays valid for every later Plan whose services and policies stand in the same
 // order. A nil plan leaves those names unchecked and the Set's ids zero: it serves to find the other problems.
 func Compile(specs []Spec, plan *policy.Plan) (*Set, []policy.Problem) {
+	return compileSet(specs, plan, nil)
+}
+
+// compileSet is Compile with zones, one for each Spec or none at all, that need not be made again; nil are those that do.
+func compileSet(specs []Spec, plan *policy.Plan, kept []*Zone) (*Set, []policy.Problem) {
 	c := &compiler{plan: plan, apexes: make(map[string]string, len(specs))}
 	var drafts []*draft
 	for i := range specs {
-		if d := c.draft(&specs[i]); d != nil {
+		var d *draft
+		if kept != nil && kept[i] != nil {
+			d = c.keep(&specs[i], kept[i])
+		} else {
+			d = c.draft(&specs[i])
+		}
+		if d != nil {
 			drafts = append(drafts, d)
 		}
 	}
 	set := &Set{index: newTable(len(drafts))}
 	for _, d := range drafts {
-		if d.zone = d.freeze(); d.zone != nil {
+		if d.zone == nil {
+			d.zone = d.freeze()
+		}
+		if d.zone != nil {
 			set.add(d.zone)
 		}
 	}
@@ -70,6 +84,7 @@ type draft struct {
 	byName map[string]int // name -> position in owners
 	faults int            // problems of the zone file
 	zone   *Zone          // once it is frozen
+	kept   bool           // zone is from an earlier Set
 }
 
 // An owner is a name for which the Spec has data.

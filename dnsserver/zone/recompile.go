@@ -1,0 +1,42 @@
+package zone
+
+import (
+	"bytes"
+
+	"github.com/meridian-gslb/meridian/policy"
+)
+
+// Recompile is Compile for Specs of which some, those that same says true of, are what zones of a Set were compiled from: these zones
+// are taken over, and cost next to nothing however large they are. The plan must have the services and policies of the Set's, in
+// their order.
+//
+// What the Spec's own records say of names in other zones is checked again, as these may have changed.
+func Recompile(was *Set, specs []Spec, same []bool, plan *policy.Plan) (*Set, []policy.Problem) {
+	kept := make([]*Zone, len(specs))
+	for i := range specs {
+		if !same[i] {
+			continue
+		}
+		if apex, err := parseName(specs[i].Name); err == nil {
+			if z := was.Zone(apex); z != nil && bytes.Equal(z.apex, apex) {
+				kept[i] = z
+			}
+		}
+	}
+	return compileSet(specs, plan, kept)
+}
+
+// keep is draft for a zone that is there already.
+func (c *compiler) keep(spec *Spec, z *Zone) *draft {
+	var d *draft
+	if len(spec.Records) == 0 && len(spec.NS) == 0 {
+		d = &draft{compiler: c, spec: spec, apex: z.apex}
+		c.apexes[string(z.apex)] = spec.Name
+	} else {
+		d = c.draft(spec)
+	}
+	if d != nil {
+		d.zone, d.kept = z, true
+	}
+	return d
+}
