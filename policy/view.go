@@ -53,6 +53,10 @@ func (p *Plan) compileViews(before *Plan) {
 	for i := range p.services {
 		s := &p.services[i]
 		for f, list := range s.lists {
+			if f > 0 && len(list) == len(s.lists[FamilyAny]) { // it is the same
+				s.sets[f] = s.sets[FamilyAny]
+				continue
+			}
 			s.sets[f] = v.set(list)
 		}
 	}
@@ -67,6 +71,9 @@ type presence struct {
 
 // set returns the position in views of those for a list of candidates.
 func (v *viewer) set(list []candidate) uint32 {
+	if len(v.stages) == 0 {
+		return 0
+	}
 	var at []presence
 	for i := range list {
 		id := list[i].site
@@ -79,7 +86,7 @@ func (v *viewer) set(list []candidate) uint32 {
 		}
 		at[k].n = min(at[k].n+1, v.horizon)
 	}
-	if len(at) < 2 || len(v.stages) == 0 {
+	if len(at) < 2 {
 		return 0
 	}
 	key := make([]byte, 0, 4*len(at))
