@@ -2,6 +2,7 @@ package configs
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,9 @@ func (f *file) decodeServices(v value) {
 		if probed {
 			allowLocal(probe, s.Endpoints)
 			f.probes[name] = *probe
+			if i := slices.IndexFunc(s.Endpoints, func(e policy.EndpointSpec) bool { return !e.V4.IsValid() && !e.V6.IsValid() }); i >= 0 {
+				f.warnf(p.Key.Pos, v.path, "endpoint %q has no address: the probe of the service leaves it out, and it counts as up", s.Endpoints[i].Name)
+			}
 		} else if v.Get("probe") == nil && len(s.Endpoints) > 0 {
 			f.warnf(p.Key.Pos, v.path, "the service has no probe: all its endpoints count as up; write \"probe: off\" if that is meant")
 		}
