@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,22 @@ func (l *lab) fail(err error, servers ...netip.AddrPort) {
 	for _, s := range servers {
 		l.broken[s] = err
 	}
+}
+
+// questions returns and forgets what was asked, as "server name type".
+func (l *lab) questions() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	asked := l.asked
+	l.asked = nil
+	return asked
+}
+
+// when returns when a question was asked.
+func (l *lab) when(question string) []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.times[question])
 }
 
 func (l *lab) answer(ctx context.Context, server netip.AddrPort, q *dns.Msg, timeout time.Duration) (*dns.Msg, error) {
