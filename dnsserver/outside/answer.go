@@ -98,33 +98,24 @@ func link(m *dns.Msg, name wire.Name) (wire.Name, uint32) {
 // are those that this package found, so that finding them there again would keep them for ever.
 func ownAlias(zones *zone.Set, name wire.Name, rrtype uint16) bool {
 	outside := false
-	for range zone.MaxChain {
+	for range zone.MaxChain + 1 {
 		m := zones.Lookup(name, rrtype)
 		switch m.Kind {
-		case zone.NotAuth:
+		case zone.NotAuth, zone.Referral:
 			return outside
 		case zone.Flatten:
 			name, outside = m.Target, true
 		case zone.Alias:
-			next, err := leadsTo(m.Set)
-			if err != nil {
+			name = wire.Name(m.Set.RData[0])
+		case zone.Redirect:
+			if name = zone.Substitute(nil, name, m.Cut, m.Set.RData[0]); name == nil {
 				return false
 			}
-			name = next
 		default:
 			return false
 		}
 	}
 	return outside
-}
-
-// leadsTo returns where a CNAME set leads.
-func leadsTo(set *wire.RRset) (wire.Name, error) {
-	s, _, err := dns.UnpackDomainName(set.RData[0], 0)
-	if err != nil {
-		return nil, err
-	}
-	return wire.ParseName(s)
 }
 
 // owns reports whether a record of class IN is one of a name.

@@ -118,6 +118,9 @@ func TestKeptWhileServersFail(t *testing.T) {
 		if s := l.Status(); s.Failing != 2 || s.Oldest < time.Hour {
 			t.Errorf("%+v", s)
 		}
+		if p := l.Problems(); len(p) != 1 || !strings.Contains(p[0], "2 of 2 lookups fail, and nothing is known of 0") {
+			t.Errorf("problems: %q", p)
+		}
 		if n := l.lines("do not resolve"); n != 0 || l.reg.Snapshot().Gen != gen {
 			t.Errorf("%d log lines and %d snapshots of a failure that goes on", n, l.reg.Snapshot().Gen-gen)
 		}
@@ -125,6 +128,9 @@ func TestKeptWhileServersFail(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		l.want(target, "60 192.0.2.1", "60 2001:db8::1")
+		if p := l.Problems(); p != nil {
+			t.Errorf("problems: %q", p)
+		}
 		if n := l.lines("resolve again"); n != 1 {
 			t.Errorf("%d log lines of the recovery", n)
 		}
@@ -198,8 +204,8 @@ func TestConfigure(t *testing.T) {
 		defer l.start()()
 		<-l.FirstRound()
 		time.Sleep(time.Hour)
-		if asked := l.questions(); asked != nil {
-			t.Errorf("asked %q", asked)
+		if asked, p := l.questions(), l.Problems(); asked != nil || len(p) != 1 || !strings.Contains(p[0], "no resolver") {
+			t.Errorf("asked %q, problems %q", asked, p)
 		}
 		l.fail(errors.New("is down"), one)
 		l.Configure(Config{Servers: []netip.AddrPort{one}})
@@ -234,8 +240,8 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%d names known", n)
 		}
 		l.want("n10002.example.", "unknown", "unknown")
-		if n := l.lines("too many alias targets"); n != 1 {
-			t.Errorf("%d log lines", n)
+		if n, p := l.lines("too many alias targets"), l.Problems(); n != 1 || len(p) != 1 {
+			t.Errorf("%d log lines, problems %q", n, p)
 		}
 	})
 }

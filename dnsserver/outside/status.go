@@ -1,6 +1,7 @@
 package outside
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,24 @@ func (r *Resolver) Status() Status {
 		s.Oldest = max(s.Oldest, now.Sub(l.since))
 	}
 	return s
+}
+
+// Problems says what is wrong, one sentence each.
+func (r *Resolver) Problems() []string {
+	s := r.Status()
+	servers := len(r.config.Load().Servers)
+	var out []string
+	switch {
+	case s.Targets > 0 && servers == 0:
+		out = append(out, fmt.Sprintf("nobody is asked for the %d names outside our zones that aliases lead to: there is no resolver", s.Targets))
+	case s.Failing > 0:
+		out = append(out, fmt.Sprintf("names outside our zones that aliases lead to do not resolve: %d of %d lookups fail, and nothing is known of %d",
+			s.Failing, 2*s.Targets, s.Unknown))
+	}
+	if s.Ignored > 0 {
+		out = append(out, fmt.Sprintf("aliases lead to %d names outside our zones, more than the %d that are resolved", s.Targets+s.Ignored, MaxTargets))
+	}
+	return out
 }
 
 // The results that are counted.
