@@ -81,6 +81,8 @@ func TestDegraded(t *testing.T) {
 		{"a certificate does not load", func(b *bench) {
 			b.Options.Certificates = func() []string { return []string{"l7edge: a.pem: no certificate in it"} }
 		}, []string{"a certificate does not load, and the one before is presented: a.pem: no certificate in it", apiEmpty}, false},
+		{"aliases do not resolve", func(b *bench) { b.Options.Aliases = func() []string { return []string{"nobody is asked"} } },
+			[]string{"nobody is asked", apiEmpty}, false},
 		{"state is saved", func(b *bench) { b.Options.Saving = func() error { return nil } }, []string{apiEmpty}, false},
 		{"state is not saved", func(b *bench) { b.Options.Saving = func() error { return errors.New("store: input/output error") } },
 			[]string{"state cannot be saved, so a restart may lose what changes: input/output error", apiEmpty}, false},

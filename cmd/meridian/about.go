@@ -17,6 +17,7 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 	o := admin.Options{
 		Log: n.log, Registry: n.registry, Embedded: n.embedded, Metrics: n.metrics.registry,
 		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Probe: n.probe, Demo: demo,
+		Aliases: n.outside.Problems,
 		Explain: func(name, rrtype, client string) (dnsserver.Explanation, error) {
 			return explain(n.registry.Snapshot(), name, rrtype, client)
 		},

@@ -12,6 +12,7 @@ import (
 	"github.com/meridian-gslb/meridian/admin"
 	"github.com/meridian-gslb/meridian/configs"
 	"github.com/meridian-gslb/meridian/dnsserver"
+	"github.com/meridian-gslb/meridian/dnsserver/outside"
 	"github.com/meridian-gslb/meridian/l7edge"
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes"
@@ -37,6 +38,7 @@ type node struct {
 	registry *registry.Registry
 	embedded *embedded.Registry
 	prober   *probes.Prober
+	outside  *outside.Resolver // of the names that aliases lead to
 	watching sync.Mutex        // orders the updates of prober
 	dns      *dnsserver.Server // nil: not configured
 	edge     *l7edge.Server    // nil: not configured
@@ -80,6 +82,7 @@ func newNode(o nodeOptions) (_ *node, err error) {
 		return nil, err
 	}
 	n.registry.Apply(cfg.Compiled)
+	n.outside = outside.New(outside.Config{Servers: cfg.Resolvers}, n.registry, n.log)
 	n.prober = probes.New(probes.Options{Log: n.log, Sink: n.registry, Seed: n.savedState})
 	return n, n.bind(cfg, o.demo)
 }
@@ -185,8 +188,10 @@ func (n *node) run(ctx context.Context, ready func()) error {
 	n.watch() // all that is known by now, so that the first round covers it
 	wiring := rooms.start("wiring", n.follow)
 	prober := rooms.start("probes", n.prober.Run)
+	aliases := rooms.start("alias targets", n.outside.Run)
 
 	n.firstRound(rooms.failed)
+	n.firstAliases(rooms.failed)
 	var dns, edge, files *room
 	if rooms.failed.Err() == nil {
 		if n.dns != nil {
@@ -203,7 +208,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 
 	n.await("shutting down")
 	n.log.Info("shutting down")
-	for _, r := range []*room{files, edge, dns, prober, wiring, source, state, adminRoom} {
+	for _, r := range []*room{files, edge, dns, prober, aliases, wiring, source, state, adminRoom} {
 		r.stop()
 	}
 	err := rooms.err()
@@ -229,6 +234,20 @@ func (n *node) firstRound(ctx context.Context) {
 	case <-ctx.Done():
 	case <-t.C:
 		n.log.Warn("the first round of probes is not complete; what was not checked counts as up", "waited", limit.String())
+	}
+}
+
+// firstAliases waits until the names that aliases lead to have been asked for, so that they are answered from the start. Servers that
+// do not answer must not keep every other name from being answered.
+func (n *node) firstAliases(ctx context.Context) {
+	n.await("alias targets: first round")
+	t := time.NewTimer(2 * time.Second)
+	defer t.Stop()
+	select {
+	case <-n.outside.FirstRound():
+	case <-ctx.Done():
+	case <-t.C:
+		n.log.Warn("not all names that aliases lead to have been asked for; aliases of which nothing is known cannot be answered yet")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meridian-gslb/meridian/admin"
 	"github.com/meridian-gslb/meridian/configs"
+	"github.com/meridian-gslb/meridian/dnsserver/outside"
 	"github.com/meridian-gslb/meridian/registry"
 )
 
@@ -58,6 +59,7 @@ func (n *node) refuse(at time.Time) {
 func (n *node) put(cfg *configs.Config, at time.Time) *registry.Snapshot {
 	s := n.registry.Apply(cfg.Compiled)
 	n.config.Store(cfg)
+	n.outside.Configure(outside.Config{Servers: cfg.Resolvers})
 	n.watch()
 	n.logging.apply(cfg.Log)
 	if n.refused.config != "" { // the data files changed, and the configuration file is as it was refused
