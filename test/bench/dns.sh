@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2016
 # DNS servers beside ours. Read by peers.sh. Every server has example.com with www (static), dyn, and n0 to n99999; dyn and n* are
 # weighted over three addresses in Meridian and gdnsd, static elsewhere. geo is answered by 500,000 networks in Meridian and gdnsd.
+# example.net has the same names, static everywhere.
 
 many=100000 networks=500000
 
@@ -19,14 +20,15 @@ networks_list() {
   }'
 }
 
-# zone_file prints the static zone.
+# zone_file prints the static zone, for either name.
 zone_file() {
-  printf '$ORIGIN example.com.\n@ 60 IN SOA ns1 hostmaster 1 7200 1800 259200 900\n@ 60 IN NS ns1\nns1 60 IN A 127.0.0.1\nwww 60 IN A 192.0.2.1\ndyn 30 IN A 192.0.2.1\n'
+  printf '@ 60 IN SOA ns1 hostmaster 1 7200 1800 259200 900\n@ 60 IN NS ns1\nns1 60 IN A 127.0.0.1\nwww 60 IN A 192.0.2.1\ndyn 30 IN A 192.0.2.1\n'
   awk -v n="$many" 'BEGIN {for (i = 0; i < n; i++) printf "n%d 30 IN A 192.0.2.%d\n", i, i % 250}'
 }
 
 start_meridian() { # rate limits far above the load, as it comes from one address; cookies and metrics are on by default
-  { cat test/bench/dns.yaml; awk -v n="$many" 'BEGIN {for (i = 0; i < n; i++) printf "      n%d: {service: web, policy: one}\n", i}'; } >"$tmp/meridian.yaml"
+  { cat test/bench/dns.yaml; awk -v n="$many" 'BEGIN {for (i = 0; i < n; i++) printf "      n%d: {service: web, policy: one}\n", i}'
+    echo '  example.net: {file: zone}'; } >"$tmp/meridian.yaml"
   awk '{print $1, "dc" $2}' "$tmp/networks" >"$tmp/networks.txt"
   start meridian "$tmp/meridian" serve -c "$tmp/meridian.yaml"
 }
@@ -47,12 +49,13 @@ C
     "$tmp/networks" >"$tmp/g/geoip/nets"
   { printf '@ SOA ns1 hostmaster (1 7200 1800 259200 900)\n@ NS ns1\nns1 A 127.0.0.1\nwww A 192.0.2.1\ndyn 30 DYNA weighted!w\ngeo 30 DYNA geoip!g\n'
     awk -v n="$many" 'BEGIN {for (i = 0; i < n; i++) printf "n%d 30 DYNA weighted!w\n", i}'; } >"$tmp/g/zones/example.com"
+  sed 's/ IN / /' "$tmp/zone" | sed 's/SOA ns1 hostmaster \(.*\)/SOA ns1 hostmaster (\1)/' >"$tmp/g/zones/example.net"
   start gdnsd gdnsd -c "$tmp/g" start
 }
 
 start_knot() {
   mkdir -p "$tmp/k"
-  printf 'server:\n  listen: 127.0.0.1@5302\n  rundir: %s\n  udp-workers: 2\ndatabase:\n  storage: %s\nzone:\n  - domain: example.com\n    file: %s/zone\n    journal-content: none\n' \
+  printf 'server:\n  listen: 127.0.0.1@5302\n  rundir: %s\n  udp-workers: 2\ndatabase:\n  storage: %s\ntemplate:\n  - id: default\n    file: %s/zone\n    journal-content: none\n    zonefile-sync: -1\nzone:\n  - domain: example.com\n  - domain: example.net\n' \
     "$tmp/k" "$tmp/k" "$tmp" >"$tmp/k/conf"
   start knot knotd -c "$tmp/k/conf"
 }
@@ -78,13 +81,16 @@ remote-control:
 zone:
   name: example.com
   zonefile: zone
+zone:
+  name: example.net
+  zonefile: zone
 C
   start nsd nsd -d -c "$tmp/n/conf"
 }
 
 start_pdns() {
   mkdir -p "$tmp/p"
-  printf 'zone "example.com" { type master; file "%s/zone"; };\n' "$tmp" >"$tmp/p/named.conf"
+  printf 'zone "example.%s" { type master; file "%s/zone"; };\n' com "$tmp" net "$tmp" >"$tmp/p/named.conf"
   printf 'launch=bind\nbind-config=%s/p/named.conf\nlocal-address=127.0.0.1\nlocal-port=5304\nreceiver-threads=2\nreuseport=yes\nsocket-dir=%s/p\nwebserver=no\nconfig-dir=%s/p\n' \
     "$tmp" "$tmp" "$tmp" >"$tmp/p/pdns.conf"
   start pdns pdns_server --config-dir="$tmp/p" --guardian=no --daemon=no
@@ -121,7 +127,7 @@ GO
 }
 
 start_coredns() {
-  printf '.:5305 {\n  bind 127.0.0.1\n  file %s/zone example.com\n}\n' "$tmp" >"$tmp/Corefile"
+  printf '.:5305 {\n  bind 127.0.0.1\n  file %s/zone example.com example.net\n}\n' "$tmp" >"$tmp/Corefile"
   start coredns "$coredns" -conf "$tmp/Corefile" -quiet
 }
 
@@ -154,6 +160,7 @@ slice() { # load, server: one slice of load; prints the generator's figures
     static) dnsperf -s $at -p "$p" -d "$tmp/static.q" -l "${L:-2}" -c 8 -T 2 -q 400 2>&1 ;;
     geo) "$tmp/dnsgen" -server "$at:$p" -kind subnet -name geo.example.com -for "${L:-2}s" ;;
     names) "$tmp/dnsgen" -server "$at:$p" -kind names -zone example.com -names "$many" -missing 30 -for "${L:-2}s" ;;
+    file) "$tmp/dnsgen" -server "$at:$p" -kind names -zone example.net -names "$many" -missing 30 -for "${L:-2}s" ;;
   esac
 }
 
@@ -168,12 +175,12 @@ dns() {
   done
   [ "${up[0]:-}" = meridian ] || return
   echo "up: ${up[*]}; $(wc -l <"$tmp/networks") networks, $many names"
-  for l in weighted static geo names; do
+  for l in weighted static geo names file; do
     wanted "$l" || continue
     local on=()
     for s in "${up[@]}"; do
       case $l-$s in
-        weighted-gdnsd | geo-gdnsd | *-meridian | static-* | names-*) on+=("$s") ;;
+        weighted-gdnsd | geo-gdnsd | *-meridian | static-* | names-* | file-*) on+=("$s") ;;
       esac
     done
     : >"$tmp/$l.rounds"
@@ -201,6 +208,7 @@ report() { # load, servers…
     weighted) echo "one weighted name, dnsperf, 8 clients, 400 outstanding" ;;
     static) echo "one static name, dnsperf, 8 clients, 400 outstanding" ;;
     geo) echo "random /24 client subnets over $networks networks, dnsgen, 400 outstanding" ;;
+    file) echo "110,000 names of $many, 30 % NXDOMAIN, static from a zone file, dnsgen, 400 outstanding" ;;
     names) echo "110,000 names of $many, 30 % NXDOMAIN (weighted in meridian and gdnsd), dnsgen, 400 outstanding" ;;
   esac
   printf '%-10s %13s %10s %10s %8s %7s   %s\n' server 'cpu_us/query' 'to ours' qps lost rss_MB 'codes of the first round'

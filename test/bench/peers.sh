@@ -4,7 +4,7 @@
 # The generator shares the cores with the server, so compare the cost per request and its ratio, not the rate.
 # usage: test/bench/peers.sh [dns|edge]
 # env:   ROUNDS (7), L seconds of a DNS slice (2), N requests of an edge slice (60000),
-#        ONLY words: loads of DNS to run (weighted static geo names) and peers beside meridian (gdnsd knot nsd pdns coredns), default all
+#        ONLY words: loads of DNS to run (weighted static geo names file) and peers beside meridian (gdnsd knot nsd pdns coredns), default all
 # Debian packages: dnsperf gdnsd knot nsd pdns-server pdns-backend-bind nghttp2-client nghttp2-server nghttp2-proxy haproxy bind9-dnsutils openssl
 # CoreDNS is built from its module once, into ~/.cache/meridian-peers (MERIDIAN_PEERS); SKIP_COREDNS=1 does without.
 set -uo pipefail
