@@ -100,6 +100,8 @@ zones:
       gslb: {NS: [ns1.gslb.example., ns2.gslb.example.]}
       ns1.gslb: {A: 10.53.0.2}
       ns2.gslb: {AAAA: "fd00:53::2"}
+      file: {NS: ns1.gslb.example.}
+      aliased: {NS: ns1.gslb.example.}
       outside: {NS: ns.outside.example.}
       ns.outside: {A: 10.53.0.3}
 `
@@ -135,6 +137,9 @@ services:
       - {address: 192.0.2.1}
       - {address: 192.0.2.2}
       - {address: "2001:db8::1"}
+  hosts:
+    endpoints:
+      - {host: www.gslb.example, port: 8443, weight: 7, text: "a host"}
 policies:
   all: [weighted]
 zones:
@@ -171,6 +176,33 @@ zones:
       unknown: {TYPE65280: '\# 4 c0000201'}
       long: {TXT: [%[2]s]}
       many: {A: [%[3]s]}
+      old: {DNAME: new}
+      www.new: {A: 192.0.2.50}
+      "*.wild.new": {A: 192.0.2.51}
+      far: {DNAME: outside.example.}
+      flat: {alias: www}
+      who: {whoami: true}
+      steeredcname: {service: hosts, types: [CNAME]}
+      _x._tcp: {service: hosts, types: [SRV, TXT]}
+      steeredhttps: {service: web, policy: all, types: [A, AAAA, HTTPS]}
+  aliased.example:
+    ns: [ns1.gslb.example.]
+    records:
+      "@": {alias: app.gslb.example., MX: 10 mail.gslb.example.}
+  file.example: {file: file.zone}
+`
+
+// zoneFile is file.example.
+const zoneFile = `$TTL 1h
+@       SOA ns1.gslb.example. hostmaster ( 1 2h 15m 2w 30 )
+        NS  ns1.gslb.example.
+        MX  10 mail
+mail    A   192.0.2.60
+$GENERATE 1-9 node$ A 192.0.2.$
+*.w     CNAME node1
+deep.ent TXT "beneath" ; an empty non-terminal above
+old     DNAME w
+web     HTTPS 1 . alpn=h2
 `
 
 // startServers runs the three servers.
@@ -190,6 +222,7 @@ func startServers(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), s.name+".yaml")
 		peer.Write(t, file, s.config)
+		peer.Write(t, filepath.Join(filepath.Dir(file), "file.zone"), zoneFile)
 		p := peer.Start(t, bin, "serve", "-c", file)
 		p.WaitDNS(t, 20*time.Second, s.addr+":53", s.zone, dns.TypeSOA, dns.RcodeSuccess)
 	}
