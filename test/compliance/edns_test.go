@@ -17,7 +17,7 @@ import (
 )
 
 const config = `
-dns: {listen: ["127.0.0.1:%[1]d", "[::1]:%[1]d"]}
+dns: {listen: ["127.0.0.1:%[1]d", "[::1]:%[1]d"], nsid: here, identity: here}
 admin: {listen: "127.0.0.1:%[2]d"}
 sites: {one: {}, two: {}}
 services:
@@ -136,6 +136,7 @@ type want struct {
 	opt     bool
 	do      bool
 	cookie  bool
+	nsid    bool
 	subnet  string // "address/length/scope"
 	tc      bool   // over UDP; over TCP everything comes
 }
@@ -170,7 +171,7 @@ var cases = []struct {
 	{"edns, unknown option and flag", []edit{edns(4096, unknown())}, func(b []byte) { setFlags(b[:len(b)-len("1234hello")], 0x0040) }, withOPT},
 	{"edns, DO", []edit{edns(4096), do}, nil, want{opt: true, do: true}},
 	{"edns, DO, unknown option", []edit{edns(4096, unknown()), do}, nil, want{opt: true, do: true}},
-	{"edns, NSID", []edit{edns(4096, nsid())}, nil, withOPT},
+	{"edns, NSID", []edit{edns(4096, nsid())}, nil, want{opt: true, nsid: true}},
 	{"edns, expire", []edit{edns(4096, &dns.EDNS0_EXPIRE{Code: dns.EDNS0EXPIRE, Empty: true})}, nil, withOPT},
 	{"edns, cookie", []edit{edns(4096, cookie(clientCookie))}, nil, want{opt: true, cookie: true}},
 	{"edns, cookie of another server", []edit{edns(4096, cookie(clientCookie+"1112131415161718"))}, nil, want{opt: true, cookie: true}},
@@ -178,7 +179,7 @@ var cases = []struct {
 	{"edns, client subnet", []edit{edns(4096, subnet4(24, 11, 1, 2, 0))}, nil, want{opt: true, subnet: "11.1.2.0/24/0"}},
 	{"edns, client subnet 0", []edit{edns(4096, subnet4(0, 0, 0, 0, 0))}, nil, want{opt: true, subnet: "0.0.0.0/0/0"}},
 	{"edns, all options", []edit{edns(4096, nsid(), &dns.EDNS0_EXPIRE{Code: dns.EDNS0EXPIRE, Empty: true}, cookie(clientCookie), subnet4(24, 11, 1, 2, 0), unknown())},
-		nil, want{opt: true, cookie: true, subnet: "11.1.2.0/24/0"}},
+		nil, want{opt: true, cookie: true, nsid: true, subnet: "11.1.2.0/24/0"}},
 	{"edns1", []edit{edns(4096), version(1)}, nil, badVersion},
 	{"edns1, size 512", []edit{edns(512), version(1)}, nil, badVersion},
 	{"edns1, unknown option", []edit{edns(4096, unknown()), version(1)}, nil, badVersion},
@@ -196,6 +197,9 @@ var cases = []struct {
 	{"no such type", []edit{ask("www.gslb.example.", dns.TypeMX), edns(4096)}, nil, want{answers: -1, opt: true}},
 	{"no zone of ours", []edit{ask("www.elsewhere.invalid.", dns.TypeA), edns(4096)}, nil, want{rcode: dns.RcodeRefused, noAA: true, answers: -1, opt: true}},
 	{"class CH", []edit{func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }}, nil, want{rcode: dns.RcodeRefused, noAA: true, answers: -1}},
+	{"class CH, id.server", []edit{ask("id.server.", dns.TypeTXT), chaos, edns(4096)}, nil, want{opt: true}},
+	{"class CH, version.bind", []edit{ask("version.bind.", dns.TypeTXT), chaos}, nil, want{rcode: dns.RcodeRefused, noAA: true, answers: -1}},
+	{"edns1, NSID", []edit{edns(4096, nsid()), version(1)}, nil, badVersion},
 	{"steered, client subnet", []edit{ask("near.gslb.example.", dns.TypeA), edns(4096, subnet4(24, 11, 1, 2, 0))}, nil, want{opt: true, subnet: "11.1.2.0/24/8"}},
 	{"steered, 0x20", []edit{ask("nEaR.gSlB.eXaMpLe.", dns.TypeA)}, nil, plain},
 }
@@ -205,6 +209,8 @@ var badVersion = want{rcode: dns.RcodeBadVers, noAA: true, answers: -1, opt: tru
 func ask(name string, rrtype uint16) edit {
 	return func(m *dns.Msg) { m.Question[0].Name, m.Question[0].Qtype = name, rrtype }
 }
+
+func chaos(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }
 
 // setFlags sets the flags of the OPT record whose options begin at the end of b.
 func setFlags(b []byte, flags uint16) { binary.BigEndian.PutUint16(b[len(b)-4:], flags) }
@@ -283,7 +289,7 @@ func (w want) check(q *dns.Msg, out []byte, tcp bool) (problems []string) {
 	expect("EDNS version", opt.Version(), uint8(0))
 	expect("DO", opt.Do(), w.do)
 	expect("other flags", opt.Hdr.Ttl&0x7fff, uint32(0))
-	cookies, subnet := 0, ""
+	cookies, names, subnet := 0, 0, ""
 	for _, o := range opt.Option {
 		switch o := o.(type) {
 		case *dns.EDNS0_COOKIE:
@@ -293,12 +299,16 @@ func (w want) check(q *dns.Msg, out []byte, tcp bool) (problems []string) {
 			}
 		case *dns.EDNS0_SUBNET:
 			subnet += fmt.Sprintf("%v/%d/%d", o.Address, o.SourceNetmask, o.SourceScope)
+		case *dns.EDNS0_NSID:
+			names++
+			expect("NSID", o.Nsid, hex.EncodeToString([]byte("here")))
 		case *dns.EDNS0_EDE, *dns.EDNS0_TCP_KEEPALIVE:
 		default:
 			problems = append(problems, fmt.Sprintf("option %v was not asked for", o))
 		}
 	}
 	expect("a cookie", cookies == 1, w.cookie)
+	expect("an NSID", names == 1, w.nsid)
 	expect("client subnet", subnet, w.subnet)
 	return problems
 }
