@@ -22,7 +22,7 @@ func (d *draft) check(s *Set) {
 			d.checkChain(s, o.alias, at(o.spec, "alias"))
 		}
 	}
-	if d.spec.RRs.Len() > 0 && !d.kept {
+	if d.spec.RRs.Len() > 0 {
 		d.checkFile(s)
 	}
 }
@@ -30,13 +30,9 @@ func (d *draft) check(s *Set) {
 // checkFile checks the name servers in the zone file. What a policy answers would not do for one, whatever other servers think of the
 // file.
 func (d *draft) checkFile(s *Set) {
-	for i := range d.zone.nodes {
+	for _, i := range d.zone.servers {
 		n := &d.zone.nodes[i]
-		ns := d.zone.rrset(n, wire.TypeNS)
-		if ns == nil {
-			continue
-		}
-		for _, name := range ns.RData {
+		for _, name := range d.zone.rrset(n, wire.TypeNS).RData {
 			if why := dynamic(s.Lookup(name, wire.TypeA)); why != "" {
 				if at, ok := d.spec.RRs.search(d.zone.nameOf(n), wire.TypeNS, name); ok {
 					d.fault(at, "%s %s; the addresses of a name server must be static", show(wire.Name(name)), why)

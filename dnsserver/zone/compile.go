@@ -84,7 +84,6 @@ type draft struct {
 	byName map[string]int // name -> position in owners
 	faults int            // problems of the zone file
 	zone   *Zone          // once it is frozen
-	kept   bool           // zone is from an earlier Set
 }
 
 // An owner is a name for which the Spec has data.

@@ -33,6 +33,9 @@ func (d *draft) freeze() *Zone {
 		}
 		sets := z.setsOf(n)
 		for j := range sets {
+			if sets[j].Type == wire.TypeNS {
+				z.servers = append(z.servers, uint32(i))
+			}
 			z.resolve(&sets[j], n)
 		}
 	}

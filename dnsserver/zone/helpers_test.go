@@ -85,8 +85,10 @@ func look(t testing.TB, s *Set, name, rrtype string) string {
 		out = "alias " + strings.Join(values(t, m.Set), " | ")
 	case Steered:
 		out += " " + m.Steer.Record
-	case Referral:
+	case Referral, Redirect:
 		out += " " + m.Cut.String()
+	case Flatten:
+		out += " " + m.Target.String()
 	}
 	if m.Wildcard {
 		out += " by " + m.Owner.String()

@@ -10,7 +10,7 @@ import (
 // are taken over, and cost next to nothing however large they are. The plan must have the services and policies of the Set's, in
 // their order.
 //
-// What the Spec's own records say of names in other zones is checked again, as these may have changed.
+// What they say of names in other zones is checked again, as these may have changed.
 func Recompile(was *Set, specs []Spec, same []bool, plan *policy.Plan) (*Set, []policy.Problem) {
 	kept := make([]*Zone, len(specs))
 	for i := range specs {
@@ -36,7 +36,7 @@ func (c *compiler) keep(spec *Spec, z *Zone) *draft {
 		d = c.draft(spec)
 	}
 	if d != nil {
-		d.zone, d.kept = z, true
+		d.zone = z
 	}
 	return d
 }

@@ -87,8 +87,9 @@ type Zone struct {
 	name     string
 	serial   uint32
 	negative wire.RRset
-	labels   int // of the deepest name
-	records  int // names that own data
+	labels   int      // of the deepest name
+	servers  []uint32 // nodes that have NS sets
+	records  int      // names that own data
 }
 
 // A node is a name that exists in a zone, if only because a name below it does. It fills one cache line, so that most names that
