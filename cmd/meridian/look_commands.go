@@ -117,7 +117,10 @@ func endpointRow(e admin.EndpointStatus, now time.Time) []string {
 		addr[i] = a.String()
 	}
 	where := strings.Join(addr, ",")
-	if e.Port != 0 {
+	if where == "" {
+		where = e.Host
+	}
+	if where != "" && e.Port != 0 {
 		where += ":" + strconv.Itoa(int(e.Port))
 	}
 	why, requests := "", ""
@@ -132,7 +135,7 @@ func endpointRow(e admin.EndpointStatus, now time.Time) []string {
 	if e.Traffic != nil {
 		requests = strconv.FormatUint(e.Traffic.Requests, 10)
 	}
-	return []string{e.Name, dash(e.Site), where, strconv.Itoa(int(e.Weight)), e.State.String(), ago(e.Since, now), dash(requests), dash(why)}
+	return []string{e.Name, dash(e.Site), dash(where), strconv.Itoa(int(e.Weight)), e.State.String(), ago(e.Since, now), dash(requests), dash(why)}
 }
 
 // ago is how long something lasts, for people: the two largest units.

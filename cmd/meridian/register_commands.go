@@ -28,7 +28,7 @@ type registerCall struct {
 func (c *cli) registerCommand() *cobra.Command {
 	var r registerCall
 	cmd := &cobra.Command{
-		Use:   "register SERVICE NAME --address IP",
+		Use:   "register SERVICE NAME {--address IP | --host NAME | --text TEXT}",
 		Short: "Add an endpoint to a service",
 		Long: `Registers an endpoint with the embedded registry of the running process. The registration is on disk when the command
 returns. With --ttl it has a lease: without a heartbeat in time it goes away. With --hold the command keeps the lease alive until it is
@@ -60,6 +60,9 @@ command warns and the status lists it.
 	})
 	flags := cmd.Flags()
 	flags.StringSliceVar(&r.addresses, "address", nil, "IPv4 or IPv6 address, or one of each")
+	flags.StringVar(&r.Host, "host", "", "name that CNAME, SRV, MX, HTTPS and SVCB answers lead to")
+	flags.StringVar(&r.Text, "text", "", "text of TXT answers")
+	flags.StringSliceVar(&r.ALPN, "alpn", nil, "protocols of HTTPS and SVCB answers, e.g. h3,h2")
 	flags.Uint16Var(&r.Port, "port", 0, "port; probes and the edge need one")
 	flags.StringVar(&r.Site, "site", "", "site where it runs")
 	flags.Uint32Var(&r.weight, "weight", 1, "share of traffic relative to the others")
@@ -73,8 +76,8 @@ command warns and the status lists it.
 // read fills the registration from the flags that are not a field of it as they stand.
 func (r *registerCall) read(cmd *cobra.Command) error {
 	r.TTL = embedded.Duration(r.ttl.Duration)
-	if len(r.addresses) == 0 {
-		return badInput("--address is missing: %s", usageOf(cmd))
+	if len(r.addresses) == 0 && r.Host == "" && r.Text == "" {
+		return badInput("--address, --host or --text is missing: %s", usageOf(cmd))
 	}
 	for _, s := range r.addresses {
 		a, err := netip.ParseAddr(s)
