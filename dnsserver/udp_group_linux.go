@@ -42,6 +42,7 @@ func (g *udpGroup) begin(workers []*udpWorker) {
 	g.active.Store(int32(g.size))
 	if g.size > 1 {
 		g.set(1)
+		g.change = time.Time{} // nobody had more workers yet
 	}
 }
 
