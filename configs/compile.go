@@ -1,12 +1,15 @@
 package configs
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/meridian-gslb/meridian/configs/yaml"
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
 	"github.com/meridian-gslb/meridian/dnsserver/zone"
 	"github.com/meridian-gslb/meridian/l7edge/route"
 	"github.com/meridian-gslb/meridian/policy"
@@ -28,7 +31,30 @@ func (f *file) compile() {
 			f.roomProblem(p)
 		}
 	}
+	if compiled != nil && len(f.config.Resolvers) == 0 {
+		f.refuseOutsideAliases(compiled.Zones())
+	}
 	f.config.Definition, f.config.Compiled, f.config.Probes = d, compiled, f.probes
+}
+
+// refuseOutsideAliases reports the aliases that could never be answered, as nobody would be asked for their addresses.
+func (f *file) refuseOutsideAliases(zones *zone.Set) {
+	for _, z := range f.zones {
+		for _, r := range z.Records {
+			if r.Alias == "" {
+				continue
+			}
+			name, err := wire.ParseName(hostOf(r.Alias, z.Name))
+			if err != nil {
+				continue
+			}
+			if out := zones.LeavesAt(name); out != nil {
+				v, path := f.locate([]string{"zones", z.Name, "records", r.Owner, "alias"})
+				f.errors.add(f.problem(v.key, path, "", fmt.Sprintf("%s is in none of our zones: its addresses have to be asked for; "+
+					"name resolvers in dns.resolvers, or use CNAME below the apex", strings.TrimSuffix(out.String(), "."))))
+			}
+		}
+	}
 }
 
 // compileAll compiles a Definition. If it may differ from that of the configuration before in its zones alone, the rest is taken over.

@@ -44,7 +44,7 @@ func (s *Set) OutsideTargets() []wire.Name {
 			if name == nil {
 				continue
 			}
-			if name = s.outside(name); name != nil && !seen[string(name)] {
+			if name = s.LeavesAt(name); name != nil && !seen[string(name)] {
 				seen[string(name)] = true
 				out = append(out, bytes.Clone(name))
 			}
@@ -53,8 +53,9 @@ func (s *Set) OutsideTargets() []wire.Name {
 	return out
 }
 
-// outside follows a name through our zones, and returns where it leaves them, or nil.
-func (s *Set) outside(name wire.Name) wire.Name {
+// LeavesAt follows the addresses of a name through our CNAMEs, DNAMEs and aliases, and returns the first name on the way that our zones
+// do not have, itself if it is none of ours, or nil if the way ends within them.
+func (s *Set) LeavesAt(name wire.Name) wire.Name {
 	for range MaxChain + 1 {
 		m := s.Lookup(name, wire.TypeA)
 		if m.Kind == NotAuth || m.Kind == Referral {
