@@ -122,7 +122,7 @@ func TestBounds(t *testing.T) {
 // TestAgainstModel compares with exact counts for each prefix, in a table with room for all, over times long enough for them to
 // wrap, with gaps of all lengths.
 func TestAgainstModel(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		dice := rand.New(rand.NewPCG(seed, 1))
 		c := Config{Rate: 1 + dice.IntN(1000), Burst: 1 + dice.IntN(500), Slots: 1 << 16, Key: testKey}
 		if seed%4 == 0 {
@@ -159,9 +159,9 @@ func TestAgainstModel(t *testing.T) {
 // ask as well: none of them is ever limited. And whoever does not keep to it gets no more than rate and burst, however many others
 // there are to push its count out of the table.
 func TestNoHarmToOthers(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(3) {
 		dice := rand.New(rand.NewPCG(seed, 2))
-		const rate, burst, seconds, perSecond = 50, 100, 10, 50_000
+		const rate, burst, seconds, perSecond = 50, 100, 5, 50_000
 		l := New(Config{Rate: rate, Burst: burst, Slots: 1 << 15, Key: [16]byte{byte(seed), 7}})
 		got := map[netip.Addr]int{}
 		greedy := make([]netip.Addr, 100)
@@ -202,9 +202,9 @@ func TestNobodyGainsByOverflow(t *testing.T) {
 	l := New(Config{Rate: rate, Burst: burst, Slots: MinSlots, Key: testKey})
 	got := map[netip.Addr]int{}
 	dice := rand.New(rand.NewPCG(1, 2))
-	for i := range 1_000_000 {
+	for i := range 300_000 {
 		addr := netip.AddrFrom4([4]byte{byte(dice.IntN(16)), byte(dice.IntN(250)), 0, 0})
-		if l.Allow(addr, time.Duration(i)*seconds*time.Microsecond) {
+		if l.Allow(addr, time.Duration(i)*seconds*time.Second/300_000) {
 			got[addr]++
 		}
 	}
