@@ -7,12 +7,12 @@ FUZZTIME ?= 1m
 PREFIX  ?= /usr/local
 
 # What the tests need beside Go, command:Debian package: a C compiler with headers for the race detector, and the peers they talk to.
-PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutils nghttp:nghttp2-client curl:curl \
+PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutils nghttp:nghttp2-client curl:curl haproxy:haproxy \
 	knotd:knot nsd:nsd named:bind9 kresd:knot-resolver ip:iproute2 named-compilezone:bind9-utils
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build test unit lint fmt bench fuzz deps install clean
+.PHONY: help build test unit lint fmt bench fuzz flood deps install clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ fuzz: ## every fuzzer for FUZZTIME (1m)
 	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
 	  d=$$(dirname $$f); for n in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
 	    echo "== $$d $$n"; $(GO) test -run '^$$' -fuzz "^$$n\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$d; done; done
+
+flood: ## attacks over loopback, a minute each; on a machine that does nothing else
+	FLOOD_SECONDS=60 $(GO) test -count 1 -timeout 30m -v ./test/flood
 
 deps: ## what the tests need of the system: installed if root on Debian, else named
 	@need=; for p in $(PEERS); do command -v $${p%%:*} >/dev/null 2>&1 || [ -x /usr/sbin/$${p%%:*} ] || need="$$need $${p##*:}"; done; \

@@ -55,6 +55,7 @@ var rooms = map[string]room{
 	"cmd/meridian":             {imports: everyRoom},
 	"test/bench/dnsgen":        {},
 	"test/e2e":                 {},
+	"test/flood":               {},
 	"test/peer":                {},
 	"test/differential":        {},
 	"test/growth":              {},

@@ -86,6 +86,7 @@ func Build(t testing.TB) string {
 // A Process is a running server. It is ended, and its output shown if the test failed, when the test ends.
 type Process struct {
 	Log  Log
+	PID  int
 	done chan struct{}
 }
 
@@ -99,6 +100,7 @@ func Start(t testing.TB, program string, args ...string) *Process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	p.PID = cmd.Process.Pid
 	go func() { cmd.Wait(); close(p.done) }()
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
