@@ -3,6 +3,7 @@ package zone
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 // A naiveZone is a zone as RFC 1034 4.3.2 and RFC 4592 speak of it: a list of names, searched from end to end.
 type naiveZone struct {
 	apex string
-	data map[string]map[string]bool // owner (without final dot) -> types, STEER among them
+	data map[string]map[string]bool // owner (without final dot) -> static types, "steer A" and its like, "alias" and "whoami"
 }
 
 func (z *naiveZone) holds(name string) bool {
@@ -73,6 +74,9 @@ func naiveLookup(zones []*naiveZone, name, rrtype string) string {
 		if at != z.apex && z.data[at]["NS"] && !(at == name && rrtype == "DS") {
 			return "referral " + at
 		}
+		if at != name && z.data[at]["DNAME"] {
+			return "redirect " + at
+		}
 		encloser = at
 	}
 	owner, suffix := name, ""
@@ -84,18 +88,27 @@ func naiveLookup(zones []*naiveZone, name, rrtype string) string {
 		suffix = " by " + owner
 	}
 	types := z.data[owner]
-	switch {
-	case rrtype == "ANY" && len(types) > 1 || rrtype == "ANY" && len(types) == 1 && !types["STEER"]:
-		return "answer" + suffix
-	case types[rrtype]:
+	static, steered := false, false
+	for t := range types {
+		static = static || t == strings.ToUpper(t)
+		steered = steered || strings.HasPrefix(t, "steer ")
+	}
+	any := rrtype == "ANY"
+	switch address := rrtype == "A" || rrtype == "AAAA"; {
+	case any && static, types[rrtype]:
 		return "answer" + suffix
 	case types["CNAME"]:
 		return "alias" + suffix
-	case types["STEER"] && (rrtype == "A" || rrtype == "AAAA" || rrtype == "ANY"):
+	case types["whoami"]:
+		if any || address || rrtype == "TXT" {
+			return "whoami" + suffix
+		}
+	case any && steered, types["steer "+rrtype], types["steer CNAME"]:
 		return "steered" + suffix
-	default:
-		return "no data in " + z.apex + suffix
+	case types["alias"] && (any || address):
+		return "flatten" + suffix
 	}
+	return "no data in " + z.apex + suffix
 }
 
 // tell puts a Match in the words of naiveLookup.
@@ -107,6 +120,8 @@ func tell(m Match) string {
 	switch m.Kind {
 	case Referral:
 		return "referral " + show(m.Cut)
+	case Redirect:
+		return "redirect " + show(m.Cut)
 	case NXDomain:
 		return "no such name in " + m.Zone.Name()
 	case NoData:
@@ -116,10 +131,11 @@ func tell(m Match) string {
 	}
 }
 
-// randomZone makes a Spec and its naive twin. Labels are few, so that names meet.
-func randomZone(rng *rand.Rand, apex string) (Spec, *naiveZone) {
+// randomZone makes a Spec and its naive twin. Labels are few, so that names meet. Of half the zones, what is static is in a zone file.
+func randomZone(t testing.TB, rng *rand.Rand, apex string) (Spec, *naiveZone) {
 	spec := Spec{Name: apex, NS: []string{"ns.outside.invalid."}}
 	z := &naiveZone{apex: apex, data: map[string]map[string]bool{apex: {"NS": true, "SOA": true}}}
+	var redirected []string
 	for range rng.IntN(12) {
 		owner := randomName(rng, 4)
 		full := owner + "." + apex
@@ -132,10 +148,18 @@ func randomZone(rng *rand.Rand, apex string) (Spec, *naiveZone) {
 			r.Static = append(r.Static, StaticSpec{rrtype, []string{value}})
 			types[rrtype] = true
 		}
-		switch kind := rng.IntN(10); {
+		steer := func(names ...string) {
+			r.Steer = &SteerSpec{Service: "web", Types: names}
+			for _, name := range names {
+				types["steer "+name] = true
+			}
+		}
+		kind := rng.IntN(16)
+		wild := strings.HasPrefix(owner, "*")
+		switch {
 		case kind == 0:
 			static("CNAME", fmt.Sprintf("t%d.outside.invalid.", rng.IntN(9)))
-		case kind <= 2 && !strings.HasPrefix(owner, "*"):
+		case kind <= 2 && !wild:
 			static("NS", "ns.outside.invalid.")
 			if rng.IntN(2) == 0 {
 				static("DS", "1 13 2 00")
@@ -143,21 +167,66 @@ func randomZone(rng *rand.Rand, apex string) (Spec, *naiveZone) {
 			if rng.IntN(2) == 0 {
 				static("A", "192.0.2.1")
 			}
-		default:
+		case kind <= 4 && !wild:
+			static("DNAME", "target.outside.invalid.")
+			redirected = append(redirected, "."+full)
 			if rng.IntN(2) == 0 {
 				static("A", "192.0.2.1")
-			} else {
-				r.Steer = &SteerSpec{Service: "web"}
-				types["STEER"] = true
 			}
-			if rng.IntN(2) == 0 {
-				static("TXT", "text")
-			}
+		case kind <= 6:
+			r.Alias, types["alias"] = "host.outside.invalid.", true
+		case kind == 7:
+			r.Whoami, types["whoami"] = true, true
+		case kind == 8:
+			steer("CNAME")
+		case kind <= 10:
+			steer("A", "AAAA")
+		case kind <= 12:
+			steer("MX", "HTTPS")
+			static("A", "192.0.2.1")
+		default:
+			static("A", "192.0.2.1")
+		}
+		if !types["CNAME"] && !types["steer CNAME"] && !types["whoami"] && rng.IntN(2) == 0 {
+			static("TXT", "text")
 		}
 		spec.Records = append(spec.Records, r)
 		z.data[full] = types
 	}
+	drop(&spec, z, func(_ *RecordSpec, full string) bool { // what Compile refuses: names below a DNAME
+		return slices.ContainsFunc(redirected, func(end string) bool { return strings.HasSuffix(full, end) })
+	})
+	if rng.IntN(2) == 0 {
+		toFile(t, rng, &spec)
+	}
 	return spec, z
+}
+
+// drop takes records out of a Spec and its twin.
+func drop(spec *Spec, z *naiveZone, bad func(r *RecordSpec, full string) bool) {
+	spec.Records = slices.DeleteFunc(spec.Records, func(r RecordSpec) bool {
+		full := r.Owner + "." + spec.Name
+		if !bad(&r, full) {
+			return false
+		}
+		delete(z.data, full)
+		return true
+	})
+}
+
+// toFile moves static sets of a Spec to a zone file, in any order.
+func toFile(t testing.TB, rng *rand.Rand, spec *Spec) {
+	lines := []string{testSOA, "@ NS ns.outside.invalid."}
+	for i := range spec.Records {
+		r := &spec.Records[i]
+		for _, s := range r.Static {
+			lines = append(lines, r.Owner+" "+s.Type+" "+s.Values[0])
+		}
+		r.Static = nil
+	}
+	spec.Records = slices.DeleteFunc(spec.Records, func(r RecordSpec) bool { return r.Steer == nil && r.Alias == "" && !r.Whoami })
+	rng.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
+	spec.NS, spec.RRs = nil, rrsOf(t, spec.Name, lines...)
 }
 
 func randomName(rng *rand.Rand, most int) string {
@@ -169,19 +238,27 @@ func randomName(rng *rand.Rand, most int) string {
 	return name
 }
 
-// unreached drops steering that Compile refuses: below delegations and in zones further down.
+// unreached drops what is not static and never answered from its zone, which Compile refuses: below delegations and in zones further
+// down. What is static at such a name and not in a file goes with it.
 func unreached(specs []Spec, zones []*naiveZone) {
 	for i := range specs {
-		kept := specs[i].Records[:0]
-		for _, r := range specs[i].Records {
-			full := r.Owner + "." + specs[i].Name
-			if r.Steer != nil && (naiveZoneOf(zones, full) != zones[i] || !strings.HasPrefix(naiveLookup(zones, full, "A"), "steered")) {
-				delete(zones[i].data, full)
-				continue
+		spec, z := &specs[i], zones[i]
+		spec.Records = slices.DeleteFunc(spec.Records, func(r RecordSpec) bool {
+			full := r.Owner + "." + spec.Name
+			dynamic := r.Steer != nil || r.Alias != "" || r.Whoami
+			if !dynamic || naiveZoneOf(zones, full) == z && !z.cuts(full) {
+				return false
 			}
-			kept = append(kept, r)
-		}
-		specs[i].Records = kept
+			for t := range z.data[full] {
+				if t != strings.ToUpper(t) || spec.RRs == nil {
+					delete(z.data[full], t)
+				}
+			}
+			if len(z.data[full]) == 0 {
+				delete(z.data, full)
+			}
+			return true
+		})
 	}
 }
 
@@ -193,7 +270,7 @@ func TestLookupAgainstNaive(t *testing.T) {
 		var zones []*naiveZone
 		for _, apex := range []string{"example", "sub.example", "a.sub.example", "test"} {
 			if rng.IntN(3) > 0 {
-				spec, z := randomZone(rng, apex)
+				spec, z := randomZone(t, rng, apex)
 				specs, zones = append(specs, spec), append(zones, z)
 			}
 		}
@@ -201,7 +278,7 @@ func TestLookupAgainstNaive(t *testing.T) {
 		set := compile(t, specs...)
 		for range 300 {
 			name := randomName(rng, 5) + []string{"", ".example", ".sub.example", ".test"}[rng.IntN(4)]
-			rrtype := []string{"A", "AAAA", "TXT", "NS", "SOA", "DS", "CNAME", "ANY", "MX"}[rng.IntN(9)]
+			rrtype := []string{"A", "AAAA", "TXT", "NS", "SOA", "DS", "CNAME", "ANY", "MX", "DNAME", "HTTPS"}[rng.IntN(11)]
 			want := naiveLookup(zones, name, rrtype)
 			m := set.Lookup(mustName(t, name), dns.StringToType[rrtype])
 			if got := tell(m); got != want {
@@ -210,30 +287,38 @@ func TestLookupAgainstNaive(t *testing.T) {
 			kinds[m.Kind.String()]++
 		}
 	}
-	for k := range Flatten {
+	for k := range kindNames {
 		if kinds[kindNames[k]] < 100 {
 			t.Errorf("only %d lookups ended in %q", kinds[kindNames[k]], kindNames[k])
 		}
 	}
 }
 
-// FuzzLookup asks for any valid name: it is in the zone it is said to be in, and nothing panics.
+// FuzzLookup asks some worlds of zones for any valid name: what they say is what their naive twins say, and nothing panics.
 func FuzzLookup(f *testing.F) {
-	rng := rand.New(rand.NewPCG(5, 6))
-	spec, z := randomZone(rng, "example")
-	other, z2 := randomZone(rng, "sub.example")
-	specs, zones := []Spec{spec, other}, []*naiveZone{z, z2}
-	unreached(specs, zones)
-	set := compile(f, specs...)
-	for _, s := range []string{"example", "a.sub.example", "*.b.example", ".", "x.y.z", `\000.example`, `\..example`} {
-		f.Add(s, uint16(1))
+	type world struct {
+		set   *Set
+		zones []*naiveZone
 	}
-	f.Fuzz(func(t *testing.T, text string, rrtype uint16) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	worlds := make([]world, 16)
+	for i := range worlds {
+		spec, z := randomZone(f, rng, "example")
+		other, z2 := randomZone(f, rng, "sub.example")
+		specs, zones := []Spec{spec, other}, []*naiveZone{z, z2}
+		unreached(specs, zones)
+		worlds[i] = world{compile(f, specs...), zones}
+	}
+	for i, s := range []string{"example", "a.sub.example", "*.b.example", ".", "x.y.z", `\000.example`, `\..example`} {
+		f.Add(uint8(i), s, uint16(1))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, text string, rrtype uint16) {
+		w := &worlds[int(which)%len(worlds)]
 		name, err := parseName(text)
 		if err != nil {
 			return
 		}
-		m := set.Lookup(name, rrtype)
+		m := w.set.Lookup(name, rrtype)
 		if m.Kind == NotAuth {
 			if name.IsSubdomainOf(mustName(t, "example")) {
 				t.Fatalf("%s is in no zone", name)
@@ -247,7 +332,7 @@ func FuzzLookup(f *testing.F) {
 		if typed == "" || strings.ContainsAny(name.String(), `\`) {
 			return
 		}
-		if got, want := tell(m), naiveLookup(zones, show(name), typed); got != want {
+		if got, want := tell(m), naiveLookup(w.zones, show(name), typed); got != want {
 			t.Fatalf("%s %s: got %q, want %q", name, typed, got, want)
 		}
 	})
