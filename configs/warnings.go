@@ -18,7 +18,6 @@ func (f *file) warn() {
 	f.warnSites()
 	f.warnOrder()
 	f.warnTargets()
-	f.warnAliases()
 	f.warnAdmin()
 	if f.config.DNS == nil && f.config.Edge == nil {
 		f.warnf(f.root.at, nil, "neither dns nor edge is configured: nothing is served but the admin API")
@@ -182,27 +181,6 @@ func lateWeights(stages []policy.StageSpec) (pos, n int) {
 func (f *file) warnAdmin() {
 	if a, ok := splitListen(f.config.Admin.Listen); ok && !a.Addr().Unmap().IsLoopback() {
 		f.warnThere([]string{"admin", "listen"}, "whoever reaches %s can drain sites: the admin API has no accounts; listen on 127.0.0.1, or let nobody else reach it", f.config.Admin.Listen)
-	}
-}
-
-// warnAliases warns of aliases to names outside that nobody can be asked for.
-func (f *file) warnAliases() {
-	if len(f.config.Resolvers) > 0 {
-		return
-	}
-	outside := map[string]bool{}
-	for _, name := range f.config.Compiled.Zones().OutsideTargets() {
-		outside[strings.TrimSuffix(name.String(), ".")] = true
-	}
-	if len(outside) == 0 {
-		return
-	}
-	for _, z := range f.zones {
-		for _, r := range z.Records {
-			if r.Alias != "" && outside[hostOf(r.Alias, z.Name)] {
-				f.warnThere([]string{"zones", z.Name, "records", r.Owner, "alias"}, "%s is in none of the zones here, and there are no dns.resolvers to ask for it", hostOf(r.Alias, z.Name))
-			}
-		}
 	}
 }
 
