@@ -18,8 +18,9 @@ type Config struct {
 	// 1232, which passes every path unfragmented (RFC 9715 3.1, appendix A).
 	UDPSize uint16
 
-	// Workers is the number of UDP sockets for each address, each with a thread's worth of work: 1 to 256. Default: 2, or 1 on a
-	// machine of one processor. Fewer workers with larger batches need less time per query than more workers.
+	// Workers is the most UDP sockets for each address, each with a thread's worth of work: 1 to 256. Default: one for each processor
+	// that the process may use. Few workers with large batches need less time per query than many, so on Linux the second and all
+	// further ones are given queries only when those before them are saturated; elsewhere there is one.
 	Workers int
 
 	TCP TCPConfig
@@ -67,7 +68,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.UDPSize = min(max(c.UDPSize, MinUDPSize), MaxUDPSize)
 	if c.Workers <= 0 {
-		c.Workers = min(2, runtime.GOMAXPROCS(0))
+		c.Workers = runtime.GOMAXPROCS(0)
 	}
 	c.Workers = min(c.Workers, maxWorkers)
 	orDefault(&c.TCP.Connections, 1024)

@@ -289,7 +289,7 @@ func TestParseListen(t *testing.T) {
 
 func TestConfigDefaults(t *testing.T) {
 	c := Config{}.withDefaults()
-	if c.UDPSize != 1232 || c.Workers < 1 || c.Workers > 2 || c.TCP != (TCPConfig{1024, 64, 10 * time.Second, 5 * time.Second}) {
+	if c.UDPSize != 1232 || c.Workers != runtime.GOMAXPROCS(0) || c.TCP != (TCPConfig{1024, 64, 10 * time.Second, 5 * time.Second}) {
 		t.Errorf("%+v", c)
 	}
 	c = Config{UDPSize: 100, Workers: 1 << 20, TCP: TCPConfig{Connections: 7}}.withDefaults()
