@@ -1,7 +1,9 @@
 package policy
 
-// An atlas holds the cause of every address: where its client is, and which rule for a network governs it. Stages without such rules
-// share one.
+import "net/netip"
+
+// An atlas holds the cause of every address: where its client is, and which of a stage's own networks it is in. Stages with the same
+// networks share one, whatever they say of them.
 type atlas struct {
 	v4     table4 // values are positions in causes
 	v6     table6
@@ -10,17 +12,17 @@ type atlas struct {
 
 // A cause is what a geo stage goes by.
 type cause struct {
-	place int // position in frame.places
-	rule  int // position in Geo.Rules; noRule: none of those for networks
+	place   int // position in frame.places
+	network int // position in the stage's own networks; noNetwork: none of them
 }
 
-const noRule = -1
+const noNetwork = -1
 
 // newAtlas returns the atlas of networks alone. Cause i is place i.
 func newAtlas(networks [2][]interval, places int) *atlas {
 	a := &atlas{causes: make([]cause, places)}
 	for i := range a.causes {
-		a.causes[i] = cause{i, noRule}
+		a.causes[i] = cause{i, noNetwork}
 	}
 	a.v4.grow(2*len(networks[0]) + 1)
 	a.v6.grow(2*len(networks[1]) + 1)
@@ -31,29 +33,27 @@ func newAtlas(networks [2][]interval, places int) *atlas {
 	return a
 }
 
-// under returns an atlas with the rules of a stage that are for networks.
-func (a *atlas) under(rules []GeoRule) *atlas {
-	none := uint32(len(rules))
+// under returns an atlas with a stage's own networks.
+func (a *atlas) under(own []netip.Prefix) *atlas {
+	none := uint32(len(own))
 	var networks [2][]interval
-	for i, r := range rules {
-		if r.Region == "" {
-			f := familyIndex(r.Prefix)
-			networks[f] = append(networks[f], intervalOf(r.Prefix, i))
-		}
+	for i, p := range own {
+		f := familyIndex(p)
+		networks[f] = append(networks[f], intervalOf(p, i))
 	}
-	var ruled [2]table6 // of either family
+	var over [2]table6 // of either family
 	for f, last := range [2]u128{lastV4, lastV6} {
 		sortIntervals(networks[f])
-		flatten(networks[f], none, last, ruled[f].add)
+		flatten(networks[f], none, last, over[f].add)
 	}
 
 	b := &atlas{causes: append([]cause(nil), a.causes...)}
 	ids := map[cause]uint32{}
-	id := func(was, rule uint32) uint32 {
-		if rule == none {
+	id := func(was, network uint32) uint32 {
+		if network == none {
 			return was
 		}
-		c := cause{a.causes[was].place, int(rule)}
+		c := cause{a.causes[was].place, int(network)}
 		n, ok := ids[c]
 		if !ok {
 			n = uint32(len(b.causes))
@@ -62,10 +62,10 @@ func (a *atlas) under(rules []GeoRule) *atlas {
 		}
 		return n
 	}
-	b.v4.grow(len(a.v4.starts) + len(ruled[0].starts))
-	b.v6.grow(len(a.v6.starts) + len(ruled[1].starts))
-	overlay(&a.v4, &ruled[0], func(start u128, was, rule uint32) { b.v4.add(start, id(was, rule)) })
-	overlay(&a.v6, &ruled[1], func(start u128, was, rule uint32) { b.v6.add(start, id(was, rule)) })
+	b.v4.grow(len(a.v4.starts) + len(over[0].starts))
+	b.v6.grow(len(a.v6.starts) + len(over[1].starts))
+	overlay(&a.v4, &over[0], func(start u128, was, network uint32) { b.v4.add(start, id(was, network)) })
+	overlay(&a.v6, &over[1], func(start u128, was, network uint32) { b.v6.add(start, id(was, network)) })
 	b.v4.seal()
 	b.v6.seal()
 	return b

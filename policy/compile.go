@@ -285,7 +285,7 @@ func (f Family) has(e *Endpoint) bool {
 func (c *compiler) compilePolicies(specs []PolicySpec) {
 	p := &c.plan
 	p.policyByName = make(map[string]PolicyID, len(specs)+1)
-	gc := &geoCompiler{frame: &p.frame, byKey: map[string]*geo{}}
+	gc := newGeoCompiler(&p.frame)
 	add := func(s PolicySpec) {
 		c.at(func() {
 			c.checkName("policy", s.Name)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -94,19 +95,28 @@ func (g *geo) locate(c *client, v *view) (outcome uint32, scope uint8) {
 // A geoCompiler builds the geo stages of a frame.
 type geoCompiler struct {
 	*frame
-	plain *atlas // of stages without rules for networks; nil until it is needed
-	byKey map[string]*geo
+	atlases map[string]*atlas // by a stage's own networks
+	byKey   map[string]*geo
 }
 
-// atlas returns the atlas for a stage's rules.
-func (gc *geoCompiler) atlas(rules []GeoRule) *atlas {
-	if gc.plain == nil {
-		gc.plain = newAtlas(gc.networks, len(gc.places))
+func newGeoCompiler(f *frame) *geoCompiler {
+	return &geoCompiler{frame: f, atlases: map[string]*atlas{}, byKey: map[string]*geo{}}
+}
+
+// atlas returns the atlas for a stage's own networks, which are sorted.
+func (gc *geoCompiler) atlas(own []netip.Prefix) *atlas {
+	key := fmt.Sprint(own)
+	if a := gc.atlases[key]; a != nil {
+		return a
 	}
-	if slices.ContainsFunc(rules, func(r GeoRule) bool { return r.Region == "" }) {
-		return gc.plain.under(rules)
+	var a *atlas
+	if len(own) == 0 {
+		a = newAtlas(gc.networks, len(gc.places))
+	} else {
+		a = gc.atlas(nil).under(own)
 	}
-	return gc.plain
+	gc.atlases[key] = a
+	return a
 }
 
 // compile builds a stage, or returns that of an equal Spec and horizon. targets is parallel to spec.Rules, with that of spec.Default at
@@ -123,26 +133,29 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
 		gc.byKey[key] = &near
 		return &near
 	}
-	g := &geo{spec: spec, position: len(gc.stages), wide: len(gc.stages), atlas: gc.atlas(spec.Rules), stride: len(gc.sites), shift: rankBits(len(gc.sites))}
-	gc.stages = append(gc.stages, g)
-	gc.byKey[key] = g
-	byRegion := map[string]int{}
+	byRegion, byNetwork := map[string]int{}, map[netip.Prefix]int{}
 	for i, r := range spec.Rules {
 		if r.Region != "" {
 			byRegion[r.Region] = i
+		} else {
+			byNetwork[r.Prefix] = i
 		}
 	}
+	own := slices.SortedFunc(maps.Keys(byNetwork), netip.Prefix.Compare)
+	g := &geo{spec: spec, position: len(gc.stages), wide: len(gc.stages), atlas: gc.atlas(own), stride: len(gc.sites), shift: rankBits(len(gc.sites))}
+	gc.stages = append(gc.stages, g)
+	gc.byKey[key] = g
 	byRow := map[string]uint32{}
 	var text []byte
 	g.outcomes = make([]uint32, len(g.atlas.causes))
 	for i, c := range g.atlas.causes {
-		if c.rule == noRule {
-			c.rule = len(spec.Rules)
-			if r, ok := byRegion[gc.places[c.place].region]; ok {
-				c.rule = r
-			}
+		rule := len(spec.Rules)
+		if c.network != noNetwork {
+			rule = byNetwork[own[c.network]]
+		} else if r, ok := byRegion[gc.places[c.place].region]; ok {
+			rule = r
 		}
-		row := rankRow(gc.sites, targets[c.rule], gc.places[c.place])
+		row := rankRow(gc.sites, targets[rule], gc.places[c.place])
 		text = text[:0]
 		for _, rank := range row {
 			text = append(text, byte(rank), byte(rank>>8))

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -58,6 +59,37 @@ func TestRankRow(t *testing.T) {
 		if got := rankRow(p.sites, tt.to, tt.from); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
+	}
+}
+
+// Tables of half a million networks are there once: for all stages without networks of their own, and for those with the same.
+func TestStagesShareTables(t *testing.T) {
+	spec := soundSpec()
+	rule := func(prefix, site string) GeoRule {
+		return GeoRule{Prefix: netip.MustParsePrefix(prefix), To: GeoTarget{Sites: []string{site}}}
+	}
+	stages := []Geo{
+		{Default: GeoTarget{Nearest: true}},
+		{Default: GeoTarget{Nearest: true}},
+		{Default: GeoTarget{Sites: []string{"us"}}},
+		{Rules: []GeoRule{rule("10.0.0.0/8", "us"), rule("192.0.2.0/24", "eu")}, Default: GeoTarget{Nearest: true}},
+		{Rules: []GeoRule{rule("192.0.2.0/24", "us"), rule("10.0.0.0/8", "us")}, Default: GeoTarget{Nearest: true}},
+		{Rules: []GeoRule{rule("192.0.2.0/24", "us")}, Default: GeoTarget{Nearest: true}},
+	}
+	spec.Policies = nil
+	for i, g := range stages {
+		spec.Policies = append(spec.Policies, PolicySpec{Name: fmt.Sprint("p", i), Stages: []StageSpec{Healthy{}, g}})
+	}
+	p := mustCompile(t, spec)
+	at := func(i int) *geo { return p.policies[i].stages[1].(*geo) }
+	if at(0) != at(1) || at(0) == at(2) {
+		t.Error("equal stages are two, or different ones are one")
+	}
+	if at(0).atlas != at(2).atlas || at(3).atlas != at(4).atlas {
+		t.Error("a table is there twice")
+	}
+	if at(0).atlas == at(3).atlas || at(3).atlas == at(5).atlas {
+		t.Error("stages with different networks share a table")
 	}
 }
 
