@@ -21,13 +21,17 @@ func (f *file) generate(e *entry) error {
 	if f.generated += int((last-first)/step) + 1; f.generated > MaxGenerate {
 		return fmt.Errorf("$GENERATE makes more than %d records", MaxGenerate)
 	}
+	// A value that is one quoted string is quoted for the blanks in it, whatever its type.
+	whole := len(e.tokens) - 1
+	if _, isType := typeOf(e.word(whole - 1)); !isType || e.tokens[whole-1].quoted {
+		whole = -1
+	}
 	made := entry{line: e.line}
 	var line []byte
 	for n := first; n <= last && !f.full(); n += step {
 		line = line[:0]
 		for i := 2; i < len(e.tokens); i++ {
-			// A quoted value of another type than TXT is quoted for the blanks in it.
-			quoted := e.tokens[i].quoted && !(i == len(e.tokens)-1 && !isText(e.word(i-1)))
+			quoted := e.tokens[i].quoted && i != whole
 			line = mark(line, quoted)
 			var err error
 			if line, err = substitute(line, e.word(i), n); err != nil {
@@ -58,12 +62,6 @@ func mark(dst []byte, quoted bool) []byte {
 		return append(dst, '"')
 	}
 	return dst
-}
-
-// isText reports whether a word names a type whose values are strings.
-func isText(word []byte) bool {
-	upper := string(bytes.ToUpper(word))
-	return upper == "TXT" || upper == "SPF" || upper == "HINFO"
 }
 
 // parseRange reads first-last[/step], all of at most 31 bits.

@@ -100,7 +100,8 @@ func TestEntries(t *testing.T) {
 		{"$GENERATE 0-4/2 h${10,4} 60 IN CNAME x${-0,2,X}", []string{"h0010.example.org. 60 IN CNAME x00.example.org.", "h0012.example.org. 60 IN CNAME x02.example.org.",
 			"h0014.example.org. 60 IN CNAME x04.example.org."}},
 		{`$GENERATE 18-18 ${0,0,n}.x$$\$ PTR ${0,5,n}.${0,7,N}.${1,0,o}`, []string{`2.1.x$$.example.org. 300 IN PTR 2.1.0.2.1.0.0.23.example.org.`}},
-		{`$GENERATE 1-1 m$ MX "$ mail$"` + "\n" + `$GENERATE 1-1 t$ TXT "no $"`, []string{"m1.example.org. 300 IN MX 1 mail1.example.org.", `t1.example.org. 300 IN TXT "no 1"`}},
+		{`$GENERATE 1-1 m$ MX "$ mail$"` + "\n" + `$GENERATE 1-1 t$ TXT "no $"` + "\n" + `$GENERATE 1-1 c$ CAA 0 issue "no $"`,
+			[]string{"m1.example.org. 300 IN MX 1 mail1.example.org.", `t1.example.org. 300 IN TXT "no" "1"`, `c1.example.org. 300 IN CAA 0 issue "no 1"`}},
 	} {
 		rrs, read, problems := parse(t, files("z", c.text))
 		if len(problems) > 0 || !slices.Equal(read, []string{"zones/z"}) {
