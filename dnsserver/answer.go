@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
@@ -34,6 +35,7 @@ type AnswererOptions struct {
 	Limiter   *Limiter                  // shared by all; nil = everybody is answered, however often
 	Proxy     []netip.Prefix            // from where messages begin with a header of the PROXY protocol, version 2
 	series    *series                   // shared by all; nil = of this Answerer alone
+	settings  *atomic.Pointer[settings] // go before Limiter and Proxy; nil = those stay
 }
 
 // An Answerer answers messages. It owns its working memory, its dice and its counters: each worker has one, and calls it from one
@@ -49,15 +51,15 @@ type Answerer struct {
 	meter    meter
 
 	// Of the query at hand.
-	query   wire.Query
-	genuine bool // it has a server cookie of ours, so it comes from where it says
-	builder wire.Builder
-	path    path
-	client  client
-	steered bool            // a Plan was asked
-	asked   policy.Query    // if steered
-	decided policy.Decision // if steered
-	scope   uint8           // of the answer to a client subnet
+	query       wire.Query
+	cookieValid bool // the client is where it says: we sent it this cookie
+	builder     wire.Builder
+	path        path
+	client      client
+	steered     bool            // a Plan was asked
+	asked       policy.Query    // if steered
+	decided     policy.Decision // if steered
+	scope       uint8           // of the answer to a client subnet
 
 	scratch policy.Scratch
 	addrs   []netip.Addr

@@ -5,9 +5,7 @@ import "time"
 // begin comes before the messages of a batch: all of them are answered from one snapshot, at one time.
 func (a *Answerer) begin() {
 	a.snapshot, a.now = a.Snapshot(), a.Now()
-	if a.Limiter != nil {
-		a.meter.now = a.Limiter.now()
-	}
+	a.settle()
 	a.counters.follow(a.snapshot)
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // A Config is what a Server is made of. The zero value of a field means its default. A change takes effect when the process starts
-// anew: a reload does not move sockets.
+// anew, for a reload does not move sockets, but where a field says that Reconfigure changes it.
 type Config struct {
 	// Listen are the addresses to serve, UDP and TCP alike, in the forms of ParseListen. Default: none, which Listen refuses.
 	Listen []string
@@ -25,11 +25,12 @@ type Config struct {
 
 	TCP TCPConfig
 
+	// RateLimit limits how often one client is answered over UDP. Reconfigure changes it.
 	RateLimit RateConfig
 
 	// Proxy are the networks whose messages and connections begin with a header of the PROXY protocol, version 2, as load balancers
 	// write it. The client that the header names counts for everything; responses go back to the proxy. What comes from here
-	// without a good header is dropped; headers from elsewhere are not understood. Default: none.
+	// without a good header is dropped; headers from elsewhere are not understood. Default: none. Reconfigure changes it.
 	Proxy []netip.Prefix
 }
 

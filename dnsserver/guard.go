@@ -80,7 +80,7 @@ type meter struct {
 
 // overLimit counts a query and reports whether it is beyond the limits of its sender. Only UDP lets anybody write any sender.
 func (a *Answerer) overLimit(from netip.Addr) bool {
-	return a.Limiter != nil && a.Transport == UDP && !a.genuine && !a.Limiter.limits.Allow(from, a.meter.now)
+	return a.Limiter != nil && a.Transport == UDP && !a.cookieValid && !a.Limiter.limits.Allow(from, a.meter.now)
 }
 
 // shed ends a query beyond the limit: with an empty response that sends the client to TCP, if its turn has come, else with none.

@@ -1,7 +1,9 @@
 package dnsserver
 
 import (
+	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,29 +54,26 @@ func TestRateLimit(t *testing.T) {
 		config                     RateConfig
 		transport                  Transport
 		from                       string
-		genuine                    bool
 		answered, slipped, dropped int // of 100 at one moment
 	}{
-		{"slip all", RateConfig{Rate: 5, Burst: 10}, UDP, "203.0.113.5:4444", false, 10, 90, 0},
-		{"slip every other", RateConfig{Rate: 5, Burst: 10, Slip: 2}, UDP, "203.0.113.5:4444", false, 10, 45, 45},
-		{"slip every tenth", RateConfig{Rate: 5, Burst: 10, Slip: 10}, UDP, "203.0.113.5:4444", false, 10, 9, 81},
-		{"drop all", RateConfig{Rate: 5, Burst: 10, Slip: -1}, UDP, "[2001:db8::1]:4444", false, 10, 0, 90},
-		{"burst by rate", RateConfig{Rate: 5}, UDP, "203.0.113.5:4444", false, 10, 90, 0},
-		{"defaults", RateConfig{}, UDP, "203.0.113.5:4444", false, 100, 0, 0},
-		{"TCP", RateConfig{Rate: 5}, TCP, "203.0.113.5:4444", false, 100, 0, 0},
-		{"cookie", RateConfig{Rate: 5}, UDP, "203.0.113.5:4444", true, 100, 0, 0},
-		{"loopback", RateConfig{Rate: 5}, UDP, "127.0.0.1:4444", false, 100, 0, 0},
-		{"loopback by IPv6", RateConfig{Rate: 5}, UDP, "[::1]:4444", false, 100, 0, 0},
-		{"loopback not exempt", RateConfig{Rate: 5, Exempt: []netip.Prefix{}}, UDP, "127.0.0.1:4444", false, 10, 90, 0},
-		{"exempt", RateConfig{Rate: 5, Exempt: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}, UDP, "203.0.113.5:4444", false, 100, 0, 0},
-		{"off", RateConfig{Off: true}, UDP, "203.0.113.5:4444", false, 100, 0, 0},
+		{"slip all", RateConfig{Rate: 5, Burst: 10}, UDP, "203.0.113.5:4444", 10, 90, 0},
+		{"slip every other", RateConfig{Rate: 5, Burst: 10, Slip: 2}, UDP, "203.0.113.5:4444", 10, 45, 45},
+		{"slip every tenth", RateConfig{Rate: 5, Burst: 10, Slip: 10}, UDP, "203.0.113.5:4444", 10, 9, 81},
+		{"drop all", RateConfig{Rate: 5, Burst: 10, Slip: -1}, UDP, "[2001:db8::1]:4444", 10, 0, 90},
+		{"burst by rate", RateConfig{Rate: 5}, UDP, "203.0.113.5:4444", 10, 90, 0},
+		{"defaults", RateConfig{}, UDP, "203.0.113.5:4444", 100, 0, 0},
+		{"TCP", RateConfig{Rate: 5}, TCP, "203.0.113.5:4444", 100, 0, 0},
+		{"loopback", RateConfig{Rate: 5}, UDP, "127.0.0.1:4444", 100, 0, 0},
+		{"loopback by IPv6", RateConfig{Rate: 5}, UDP, "[::1]:4444", 100, 0, 0},
+		{"loopback not exempt", RateConfig{Rate: 5, Exempt: []netip.Prefix{}}, UDP, "127.0.0.1:4444", 10, 90, 0},
+		{"exempt", RateConfig{Rate: 5, Exempt: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}, UDP, "203.0.113.5:4444", 100, 0, 0},
+		{"off", RateConfig{Off: true}, UDP, "203.0.113.5:4444", 100, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := testAnswerer(testSnapshot(t, nil), tt.transport)
 			if a.Limiter = NewLimiter(tt.config); a.Limiter != nil {
 				a.Limiter.now = func() time.Duration { return time.Hour }
 			}
-			a.genuine = tt.genuine
 			answered, slipped, dropped := outcomes(t, a, tt.from, 100)
 			if answered != tt.answered || slipped != tt.slipped || dropped != tt.dropped {
 				t.Errorf("%d answered, %d slipped, %d dropped; want %d, %d, %d", answered, slipped, dropped, tt.answered, tt.slipped, tt.dropped)
@@ -86,6 +85,68 @@ func TestRateLimit(t *testing.T) {
 				t.Errorf("%d slips counted", n)
 			}
 		})
+	}
+}
+
+// TestCookieHasNoLimit sees that a client that has shown where it is may ask as often as it likes.
+func TestCookieHasNoLimit(t *testing.T) {
+	a, _ := limited(t, RateConfig{Rate: 1, Burst: 1}, UDP)
+	a.cookieValid = true
+	for range 100 {
+		if a.overLimit(resolver.Addr()) {
+			t.Fatal("limited")
+		}
+	}
+}
+
+// TestReconfigure changes the limits and the proxies of a running server, and something else.
+func TestReconfigure(t *testing.T) {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	cfg := Config{Listen: []string{"127.0.0.1:0"}, RateLimit: RateConfig{Rate: 1, Burst: 5, Exempt: []netip.Prefix{}}}
+	s, _ := start(t, cfg)
+	c := &dns.Client{Timeout: 5 * time.Second}
+	answered := func(n int) (got int) {
+		for range n {
+			r, _, err := c.Exchange(query("mail.gslb.example", dns.TypeA), s.Addrs()[0].String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !r.Truncated {
+				got++
+			}
+		}
+		return got
+	}
+	if got := answered(10); got < 5 || got > 6 { // one more if this takes a second
+		t.Errorf("%d answered, want 5", got)
+	}
+	was := s.settings.Load().limiter
+	if s.Reconfigure(cfg); s.settings.Load().limiter != was {
+		t.Error("what did not change begins anew")
+	}
+	cfg.RateLimit.Exempt = loopback
+	if s.Reconfigure(cfg); answered(20) != 20 {
+		t.Error("limited, though exempt now")
+	}
+	cfg.RateLimit, cfg.Proxy, cfg.UDPSize = RateConfig{Off: true}, loopback, 600
+	s.Reconfigure(cfg)
+	for _, network := range []string{"udp", "tcp"} {
+		conn, err := net.Dial(network, s.Addrs()[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		in := slices.Concat(proxyFor("198.51.100.9:1234"), pack(t, query("www.gslb.example", dns.TypeA)))
+		if network == "tcp" {
+			in = slices.Concat(proxyFor("198.51.100.9:1234"), framed(t, query("www.gslb.example", dns.TypeA)))
+		}
+		if _, err := conn.Write(in); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := conn.Read(make([]byte, 4096)); n == 0 {
+			t.Errorf("%s by a proxy: %v", network, err)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -32,8 +33,7 @@ type Server struct {
 	tcp      chan *Answerer     // shared by all connections; each takes one for the time of an answer
 	counters []*counters        // of all Answerers
 	conns    *conns
-	limiter  *Limiter
-	proxies  proxies
+	settings atomic.Pointer[settings]
 	series   *series
 
 	overflowMu sync.Mutex // one reader of what the kernel dropped at a time
@@ -47,7 +47,8 @@ type Server struct {
 // New returns a Server that answers from the snapshot of the moment. Snapshot must never return nil.
 func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), limiter: NewLimiter(cfg.RateLimit), proxies: newProxies(cfg.Proxy), series: newSeries()}
+	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), series: newSeries()}
+	s.settings.Store(new(settings).next(cfg))
 	for _, text := range cfg.Listen {
 		addrs, err := ParseListen(text)
 		if err != nil {
@@ -70,14 +71,10 @@ func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Serv
 func (s *Server) answerer(t Transport) *Answerer {
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails
-	o := AnswererOptions{
+	a := NewAnswerer(AnswererOptions{
 		Snapshot: s.snapshot, Dice: rand.NewChaCha8(seed).Uint64, Transport: t, UDPSize: s.cfg.UDPSize,
-		Limiter: s.limiter, series: s.series,
-	}
-	if t == UDP { // a connection has one header, which it takes off itself
-		o.Proxy = s.cfg.Proxy
-	}
-	a := NewAnswerer(o)
+		series: s.series, settings: &s.settings,
+	})
 	s.counters = append(s.counters, a.counters)
 	return a
 }

@@ -52,7 +52,7 @@ func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
 		}
 		from := nc.RemoteAddr().(*net.TCPAddr).AddrPort()
 		c := newConn(nc, netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()), &s.conns.limits, s.tcp)
-		c.proxied = s.proxies.contain(c.from.Addr())
+		c.proxied = s.settings.Load().proxies.contain(c.from.Addr())
 		if !s.conns.admit(c) {
 			_ = nc.Close()
 			continue

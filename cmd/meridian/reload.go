@@ -59,6 +59,9 @@ func (n *node) refuse(at time.Time) {
 func (n *node) put(cfg *configs.Config, at time.Time) *registry.Snapshot {
 	s := n.registry.Apply(cfg.Compiled)
 	n.config.Store(cfg)
+	if n.dns != nil {
+		n.dns.Reconfigure(*cfg.DNS)
+	}
 	n.outside.Configure(outside.Config{Servers: cfg.Resolvers})
 	n.watch()
 	n.logging.apply(cfg.Log)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/meridian-gslb/meridian/configs"
@@ -39,6 +40,9 @@ func restartNeeded(was, now *configs.Config) error {
 	return nil
 }
 
+// reloadable are the settings of DNS that dnsserver.Server.Reconfigure changes.
+var reloadable = []string{"rate_limit", "proxy_from"}
+
 // changedSettings returns the settings of a section whose fields differ between two pointers to the same struct, or the section if
 // only one of them is there.
 func changedSettings(section string, was, now reflect.Value) []string {
@@ -51,6 +55,9 @@ func changedSettings(section string, was, now reflect.Value) []string {
 	var out []string
 	for i := range was.Elem().NumField() {
 		key := settingOf(was.Elem().Type().Field(i).Name)
+		if section == "dns" && slices.Contains(reloadable, key) {
+			continue
+		}
 		if key != "site" && !reflect.DeepEqual(was.Elem().Field(i).Interface(), now.Elem().Field(i).Interface()) { // site has a line of its own
 			out = append(out, section+"."+key)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -33,6 +34,8 @@ func TestRestartNeeded(t *testing.T) {
 		"log":               {func(c *configs.Config) { c.Log.Level = slog.LevelDebug }, ""},
 		"dns address":       {func(c *configs.Config) { c.DNS.Listen = []string{"127.0.0.1:1"} }, "dns.listen"},
 		"two of dns":        {func(c *configs.Config) { c.DNS.UDPSize, c.DNS.TCP.Idle = 512, 1 }, "dns.udp_size, dns.tcp"},
+		"rate limit":        {func(c *configs.Config) { c.DNS.RateLimit.Rate = 7 }, ""},
+		"proxies":           {func(c *configs.Config) { c.DNS.Proxy = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, ""},
 		"no dns":            {func(c *configs.Config) { c.DNS = nil }, "dns"},
 		"edge drain":        {func(c *configs.Config) { c.Edge.DrainTimeout++ }, "edge.drain"},
 		"edge certificates": {func(c *configs.Config) { c.Edge.Certificates = []l7edge.CertificateFiles{{Cert: "a", Key: "b"}} }, "edge.certificates"},
