@@ -37,7 +37,7 @@ type viewer struct {
 	stages  []*geo
 	sets    map[string]uint32 // key of a set of sites -> position in Plan.views
 	views   [][]*view
-	same    map[string]*view // by atlas and what is told apart
+	same    map[string]*view // by stage and what is told apart
 	horizon int              // the farthest of the stages: more endpoints at one site need not be counted
 	before  *Plan            // whose views of the same stages are good; nil: of none
 	budget  int
@@ -131,19 +131,26 @@ func (v *viewer) add(key string, at []presence) uint32 {
 
 // afford takes the cost of a view from the budget and reports whether there was enough.
 func (v *viewer) afford(g *geo, sites int) bool {
-	v.budget -= len(g.atlas.v4.starts) + len(g.atlas.v6.starts) + 8*sites*len(g.atlas.causes)
+	v.budget -= len(g.atlas.v4.starts) + len(g.atlas.v6.starts) + len(g.outcomes) + 8*sites*g.rows()
 	return v.budget >= 0
 }
 
+// rows returns the number of outcomes.
+func (g *geo) rows() int { return len(g.ranks) / g.stride }
+
 // make returns what endpoints at some sites can tell of the outcomes of a stage.
 func (v *viewer) make(g *geo, at []presence) *view {
-	told := g.told(at)
-	key := binary.AppendUvarint(nil, uint64(slices.IndexFunc(v.stages, func(o *geo) bool { return o.atlas == g.atlas })))
-	for _, class := range told {
+	classes := g.classes(at)
+	key := binary.AppendUvarint(nil, uint64(g.position))
+	for _, class := range classes {
 		key = binary.LittleEndian.AppendUint32(key, class)
 	}
 	if w := v.same[string(key)]; w != nil {
 		return w
+	}
+	told := make([]uint32, len(g.outcomes)) // by cause
+	for i, o := range g.outcomes {
+		told[i] = classes[o]
 	}
 	w := &view{}
 	v4, v6 := &g.atlas.v4, &g.atlas.v6
@@ -158,30 +165,22 @@ func (v *viewer) make(g *geo, at []presence) *view {
 	return w
 }
 
-// told returns, by cause, a number that two causes share if and only if they put sites into the same order, as far as the horizon.
-// Numbers come in the order of the causes.
-func (g *geo) told(at []presence) []uint32 {
-	const unknown = ^uint32(0)
-	byOutcome := make([]uint32, len(g.ranks)/g.stride)
-	for i := range byOutcome {
-		byOutcome[i] = unknown
-	}
-	classes := map[string]uint32{}
+// classes returns, by outcome, a number that two outcomes share if and only if they put sites into the same order, as far as the
+// horizon. Numbers come in the order of the outcomes.
+func (g *geo) classes(at []presence) []uint32 {
+	byOrder := map[string]uint32{}
+	classes := make([]uint32, g.rows())
 	var key []byte
-	told := make([]uint32, len(g.outcomes))
-	for i, o := range g.outcomes {
-		if byOutcome[o] == unknown {
-			key = g.order(key[:0], at, g.ranks[int(o)*g.stride:])
-			class, ok := classes[string(key)]
-			if !ok {
-				class = uint32(len(classes))
-				classes[string(key)] = class
-			}
-			byOutcome[o] = class
+	for o := range classes {
+		key = g.order(key[:0], at, g.ranks[o*g.stride:])
+		class, ok := byOrder[string(key)]
+		if !ok {
+			class = uint32(len(byOrder))
+			byOrder[string(key)] = class
 		}
-		told[i] = byOutcome[o]
+		classes[o] = class
 	}
-	return told
+	return classes
 }
 
 // order appends the order into which ranks put sites: their positions, with the high bit set in those as good as the one before. It
