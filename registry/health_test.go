@@ -266,3 +266,21 @@ func TestDetails(t *testing.T) {
 		}
 	})
 }
+
+// TestWithoutAddressNothingIsAwaited: an endpoint that no probe can reach has no first result to come.
+func TestWithoutAddressNothingIsAwaited(t *testing.T) {
+	d := definition()
+	d.Probed = []string{"web"}
+	d.Policy.Services[0].Endpoints = append(d.Policy.Services[0].Endpoints, policy.EndpointSpec{Name: "cdn", Host: "cdn.example", Weight: 1})
+	r := New(Options{})
+	r.Apply(mustCompile(t, d))
+	if v := verdict(t, r, "web/a"); v != (policy.Verdict{TTL: 1}) {
+		t.Errorf("with an address: %+v", v)
+	}
+	if v := verdict(t, r, "web/cdn"); v != (policy.Verdict{}) {
+		t.Errorf("without one: %+v", v)
+	}
+	if e, ok := r.Detail("web/cdn"); !ok || e.Addresses == nil || len(e.Addresses) != 0 || e.Host != "cdn.example" {
+		t.Errorf("detail %+v", e)
+	}
+}
