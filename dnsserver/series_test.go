@@ -162,3 +162,25 @@ func TestOldSnapshotsGo(t *testing.T) {
 	}
 	t.Error("after five seconds, somebody still holds the old zones")
 }
+
+// BenchmarkReload is what the first batch after a reload waits for: 1,000 zones and as many series of records as there can be.
+func BenchmarkReload(b *testing.B) {
+	specs := []zone.Spec{manyRecords(2 * maxSeries)}
+	for i := range 999 {
+		specs = append(specs, zone.Spec{Name: fmt.Sprintf("zone-%d.example", i), NS: []string{"ns.elsewhere.test."}})
+	}
+	snapshots := []*registry.Snapshot{snapshotOf(b, specs...), snapshotOf(b, specs...)}
+	a := testAnswerer(snapshots[0], UDP)
+	for i := range 2 * maxSeries {
+		answer(b, a, query(fmt.Sprintf("name-%d.gslb.example", i), dns.TypeA))
+	}
+	for i := range specs {
+		answer(b, a, query(specs[i].Name, dns.TypeSOA))
+	}
+	i := 0
+	a.Snapshot = func() *registry.Snapshot { i++; return snapshots[i&1] }
+	for b.Loop() {
+		a.begin()
+		a.end()
+	}
+}
