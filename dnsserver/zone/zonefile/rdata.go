@@ -168,10 +168,13 @@ func (f *file) other(dst []byte, rrtype uint16, e *entry, i int) ([]byte, error)
 
 // appendAddress appends the RDATA of type A (RFC 1035 3.4.1) or AAAA (RFC 3596 2.2).
 func appendAddress(dst []byte, rrtype uint16, word []byte) ([]byte, error) {
+	family := "IPv4"
+	if rrtype == wire.TypeAAAA {
+		family = "IPv6"
+	}
 	a, err := netip.ParseAddr(string(word))
 	switch {
 	case err != nil || a.Zone() != "":
-		return dst, fmt.Errorf("%q is not an address", word)
 	case rrtype == wire.TypeA && a.Is4():
 		b := a.As4()
 		return append(dst, b[:]...), nil
@@ -179,7 +182,7 @@ func appendAddress(dst []byte, rrtype uint16, word []byte) ([]byte, error) {
 		b := a.As16()
 		return append(dst, b[:]...), nil
 	}
-	return dst, fmt.Errorf("%q is an address of the other family, not one of type %s", word, dns.Type(rrtype))
+	return dst, fmt.Errorf("%q is not an %s address", word, family)
 }
 
 // appendTarget appends a name of RDATA.

@@ -116,7 +116,7 @@ func (e *entry) reset() { e.text, e.tokens, e.depth = e.text[:0], e.tokens[:0], 
 func (e *entry) cut(line []byte) error {
 	for i := 0; i < len(line); {
 		switch c := line[i]; c {
-		case ' ', '\t', '\r', '\v', '\f':
+		case ' ', '\t', '\r':
 			i++
 		case ';':
 			return nil
@@ -187,7 +187,7 @@ func closing(line []byte, i int) int {
 func wordEnd(line []byte, i int) (int, error) {
 	for ; i < len(line); i++ {
 		switch line[i] {
-		case ' ', '\t', '\r', '\v', '\f', ';', '(', ')':
+		case ' ', '\t', '\r', ';', '(', ')':
 			return i, nil
 		case '\\':
 			if i++; i == len(line) {
