@@ -31,7 +31,7 @@ const config = `
 dns:
   listen: "127.0.0.1:%d"
   workers: 1
-  tcp: {connections: 20000, per_client: 20000, idle: 1m}
+  tcp: {connections: 20000, per_client: 20000, idle: 1h}
   rate_limit: %s
 admin: {listen: "127.0.0.1:%d"}
 sites: {one: {}}
