@@ -36,6 +36,10 @@ type AnswererOptions struct {
 	Proxy     []netip.Prefix            // from where messages begin with a header of the PROXY protocol, version 2
 	series    *series                   // shared by all; nil = of this Answerer alone
 	settings  *atomic.Pointer[settings] // go before Limiter and Proxy; nil = those stay
+
+	// Keepalive returns how long a TCP client that asks may leave its connection idle, in units of 100 ms; 0 asks it to close the
+	// connection (RFC 7828 3.4). nil: nobody is told.
+	Keepalive func() uint16
 }
 
 // An Answerer answers messages. It owns its working memory, its dice and its counters: each worker has one, and calls it from one
@@ -115,6 +119,9 @@ func (a *Answerer) answer(dst, msg []byte, from netip.AddrPort, limit int) []byt
 		return a.shed(dst)
 	}
 	a.scope, a.steered, a.path.n, a.path.match = 0, false, 0, zone.Match{}
+	if a.query.Keepalive && a.Transport == TCP && a.Keepalive != nil {
+		a.builder.SetKeepalive(a.Keepalive())
+	}
 
 	rcode := a.refuse(outcome)
 	if rcode == wire.NoError {
@@ -147,6 +154,9 @@ func (a *Answerer) refuse(outcome wire.Outcome) wire.RCode {
 		return wire.NotImp
 	case wire.BadVersion:
 		return wire.BadVers
+	}
+	if a.query.BadKeepalive && a.Transport == TCP { // RFC 7828 3.2.1
+		return wire.FormErr
 	}
 	if a.query.Name == nil { // no question, but a cookie, which only a server with cookies understands (RFC 7873 5.4)
 		return wire.FormErr

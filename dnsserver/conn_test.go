@@ -19,10 +19,15 @@ var testLimits = Config{}.withDefaults().TCP
 // pipe serves one connection within a synctest bubble and returns the client's end, and what is closed when the server's end ends.
 func pipe(t *testing.T, ctx context.Context) (client net.Conn, ended <-chan struct{}) {
 	t.Helper()
+	return pipeTo(t, ctx, newConns(testLimits), testAnswerer(testSnapshot(t, nil), TCP))
+}
+
+// pipeTo is pipe with connections and an Answerer of one's own.
+func pipeTo(t *testing.T, ctx context.Context, cs *conns, a *Answerer) (client net.Conn, ended <-chan struct{}) {
+	t.Helper()
 	server, client := net.Pipe()
 	answerers := make(chan *Answerer, 1)
-	answerers <- testAnswerer(testSnapshot(t, nil), TCP)
-	cs := newConns(testLimits)
+	answerers <- a
 	c := newConn(server, resolver, &cs.limits, answerers)
 	if !cs.admit(c) {
 		t.Fatal("not admitted")

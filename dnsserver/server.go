@@ -73,7 +73,7 @@ func (s *Server) answerer(t Transport) *Answerer {
 	crand.Read(seed[:]) // never fails
 	a := NewAnswerer(AnswererOptions{
 		Snapshot: s.snapshot, Dice: rand.NewChaCha8(seed).Uint64, Transport: t, UDPSize: s.cfg.UDPSize,
-		series: s.series, settings: &s.settings,
+		series: s.series, settings: &s.settings, Keepalive: s.conns.keepalive,
 	})
 	s.counters = append(s.counters, a.counters)
 	return a
