@@ -82,7 +82,7 @@ var rows = []row{
 	{"www.far.gslb.example", dns.TypeAAAA, "2001:db8::32"},
 	{"flat.gslb.example", dns.TypeA, "192.0.2.80"},
 	{"flat.gslb.example", dns.TypeCNAME, ""},
-	{"who.gslb.example", dns.TypeA, "1 records"},
+	{"who.gslb.example", dns.TypeTXT, "1 records"},
 	{"steeredcname.gslb.example", dns.TypeAAAA, "2001:db8::80"},
 	{"_x._tcp.gslb.example", dns.TypeSRV, "0 7 8443 www.gslb.example."},
 	{"_x._tcp.gslb.example", dns.TypeTXT, `"a host"`},
