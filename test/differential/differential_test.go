@@ -75,6 +75,9 @@ func TestAgainstReferences(t *testing.T) {
 					within[n] = append(within[n], ref.name)
 				}
 			}
+			if twice := repeated(got.Answer); twice != "" {
+				t.Errorf("%s: twice in the answer: %s", q, twice)
+			}
 			mine := normal(q, got)
 			verdict := judge(mine, theirs)
 			if strings.HasPrefix(verdict, "wrong") && leave(got, apexes) && len(within[normal(q, got)]) > 0 {
@@ -150,6 +153,18 @@ func (q query) message(id uint16) *dns.Msg {
 		m.SetEdns0(q.size, q.do)
 	}
 	return m
+}
+
+// repeated returns a record that is there twice, or "": no RRset holds a record twice (RFC 2181 5).
+func repeated(rrs []dns.RR) string {
+	for i, a := range rrs {
+		for _, b := range rrs[:i] {
+			if dns.IsDuplicate(a, b) {
+				return a.String()
+			}
+		}
+	}
+	return ""
 }
 
 // leave cuts a response where its chain of aliases leaves the zone of the question, if it does. Who follows chains from zone to zone
@@ -279,5 +294,5 @@ func section(name string, rrs []dns.RR) []string {
 		out = append(out, name+" "+text)
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out) // those who follow a circle once round say some records twice
 }
