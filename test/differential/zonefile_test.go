@@ -71,11 +71,19 @@ func TestZoneFiles(t *testing.T) {
 	t.Logf("%d records", records)
 }
 
-// ourRecords returns what we read, one line a record.
+// ourRecords returns what we read, one line a record. The records of an RRset are given one TTL, the least (RFC 2181 5.2), as BIND does
+// on reading and we on compiling.
 func ourRecords(t *testing.T, rrs *zone.RRs) map[string]bool {
+	least := map[string]uint32{}
+	set := func(rr zone.RR) string { return fmt.Sprint(rr.Owner, rr.Type) }
+	for rr := range rrs.All() {
+		if ttl, ok := least[set(rr)]; !ok || rr.TTL < ttl {
+			least[set(rr)] = rr.TTL
+		}
+	}
 	out := map[string]bool{}
 	for rr := range rrs.All() {
-		header := dns.RR_Header{Name: rr.Owner.String(), Rrtype: rr.Type, Class: dns.ClassINET, Ttl: rr.TTL, Rdlength: uint16(len(rr.RData))}
+		header := dns.RR_Header{Name: rr.Owner.String(), Rrtype: rr.Type, Class: dns.ClassINET, Ttl: least[set(rr)], Rdlength: uint16(len(rr.RData))}
 		msg := make([]byte, 512+len(rr.RData))
 		at, err := dns.PackRR(&dns.RFC3597{Hdr: header, Rdata: hex.EncodeToString(rr.RData)}, msg, 0, nil, false)
 		if err != nil {
