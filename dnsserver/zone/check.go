@@ -31,6 +31,9 @@ func (d *draft) check(s *Set) {
 // file.
 func (d *draft) checkFile(s *Set) {
 	for _, i := range d.zone.servers {
+		if d.faults >= maxFaults {
+			return
+		}
 		n := &d.zone.nodes[i]
 		for _, name := range d.zone.rrset(n, wire.TypeNS).RData {
 			if why := dynamic(s.Lookup(name, wire.TypeA)); why != "" {

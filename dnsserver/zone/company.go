@@ -187,14 +187,12 @@ func (b *builder) clash(o *owner, types []uint16, taken TypeSet, who string) {
 }
 
 // below notes data below a DNAME, which would never be answered (RFC 6672 2.4).
-func (b *builder) below(n, redirect *node) {
-	name, above := b.zone.nameOf(n), show(b.zone.nameOf(redirect))
-	for i := range b.owners {
-		if o := &b.owners[i]; o.spec != nil && bytes.Equal(o.name, name) {
-			b.problem(at(o.spec), "%q is below the DNAME of %s, so it would never be answered (RFC 6672 2.4)", o.spec.Owner, above)
-			return
-		}
+func (b *builder) below(pos uint32, redirect *node) {
+	name, above := b.zone.nameOf(&b.zone.nodes[pos]), show(b.zone.nameOf(redirect))
+	if list := b.recordsOf(int(pos)); len(list) > 0 {
+		b.fault(list[0], "%s is below the DNAME of %s, so it would never be answered (RFC 6672 2.4)", show(name), above)
+		return
 	}
-	pos, _ := b.zone.position(name)
-	b.fault(b.recordsOf(int(pos))[0], "%s is below the DNAME of %s, so it would never be answered (RFC 6672 2.4)", show(name), above)
+	o := b.ofNode[pos]
+	b.problem(at(o.spec), "%q is below the DNAME of %s, so it would never be answered (RFC 6672 2.4)", o.spec.Owner, above)
 }

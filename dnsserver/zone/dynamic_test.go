@@ -284,3 +284,24 @@ func TestCheckHost(t *testing.T) {
 		}
 	}
 }
+
+func TestLookupAllocatesForNoKind(t *testing.T) {
+	spec := zoneOf("example", "old DNAME new", "c CNAME old", "sub NS ns.sub", "ns.sub A 192.0.2.1", "s STEER web")
+	spec.Records = append(spec.Records, RecordSpec{Owner: "a", Alias: "s"}, RecordSpec{Owner: "*.who", Whoami: true})
+	s := compile(t, spec)
+	seen := map[Kind]bool{}
+	for _, text := range []string{"x.y.old.example", "c.example", "x.sub.example", "s.example", "a.example", "q.who.example", "example", "who.example", "no.example", "test"} {
+		name := mustName(t, text)
+		rrtype := wire.TypeA
+		if text == "example" {
+			rrtype = wire.TypeSOA
+		}
+		seen[s.Lookup(name, rrtype).Kind] = true
+		if n := testing.AllocsPerRun(10, func() { s.Lookup(name, rrtype) }); n != 0 {
+			t.Errorf("%s: Lookup allocates %v times", text, n)
+		}
+	}
+	if len(seen) != len(kindNames) {
+		t.Errorf("%d kinds of %d", len(seen), len(kindNames))
+	}
+}

@@ -77,7 +77,7 @@ func (b *builder) bind() {
 			}
 		}
 		if redirect >= 0 && n.cut == 0 && !n.empty() {
-			b.below(n, &z.nodes[redirect])
+			b.below(uint32(i), &z.nodes[redirect])
 		}
 	}
 }
