@@ -132,8 +132,8 @@ func FuzzParse(f *testing.F) {
 			}
 			i++
 		}
-		if strings.Contains(text, "$") || strings.Contains(text, "\r") {
-			return
+		if strings.ContainsAny(text, "$\r(") {
+			return // where miekg/dns differs: TTLs, and parentheses in the midst of words
 		}
 		if theirs, ok := miekg(text); ok && len(theirs) == len(all) {
 			for i, rr := range all {
