@@ -31,6 +31,9 @@ func (d *draft) freeze() *Zone {
 		if !n.empty() {
 			z.records++
 		}
+		if n.flags&flagAlias != 0 {
+			z.aliases = append(z.aliases, uint32(i))
+		}
 		sets := z.setsOf(n)
 		for j := range sets {
 			if sets[j].Type == wire.TypeNS {

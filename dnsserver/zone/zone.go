@@ -89,6 +89,7 @@ type Zone struct {
 	negative wire.RRset
 	labels   int      // of the deepest name
 	servers  []uint32 // nodes that have NS sets
+	aliases  []uint32 // nodes that are aliases
 	records  int      // names that own data
 }
 
