@@ -66,6 +66,12 @@ func TestBadFiles(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				if p.File == "data/cookies" { // no secret is shown
+					if rest != "" {
+						t.Errorf("shows %q", rest)
+					}
+					continue
+				}
 				checkExcerpt(t, text, p, rest)
 			}
 		})

@@ -195,11 +195,11 @@ func (f *file) dataProblem(file string, line, column int, path *step, msg string
 	f.errors.add(Problem{File: file, Line: line, Column: column, Path: path.String(), Message: msg})
 }
 
-// showLines fills in the lines of data files that problems are on.
+// showLines fills in the lines of data files that problems are on. Secrets are not shown.
 func (f *file) showLines(problems []Problem) {
 	wanted := map[string]map[int]bool{}
 	for _, p := range problems {
-		if p.File != f.file && p.Line > 0 {
+		if p.File != f.file && p.Line > 0 && !f.hidden[p.File] {
 			if wanted[p.File] == nil {
 				wanted[p.File] = map[int]bool{}
 			}

@@ -12,7 +12,7 @@ import (
 
 // decodeDNS reads "dns". The room serves if the section is there; what the section leaves out is the room's default.
 func (f *file) decodeDNS(v value) {
-	c := &dnsserver.Config{UDPSize: dnsserver.DefaultUDPSize}
+	c := &dnsserver.Config{UDPSize: dnsserver.DefaultUDPSize, Site: f.config.Site}
 	f.config.DNS = c
 	f.object(v, inDNS, func(key string, v value) {
 		switch key {
@@ -27,6 +27,14 @@ func (f *file) decodeDNS(v value) {
 			c.Workers = int(n)
 		case "tcp":
 			f.object(v, inTCP, func(key string, v value) { f.tcpKey(key, v, &c.TCP) })
+		case "nsid":
+			c.NSID = f.ownWord(v)
+		case "identity":
+			c.Identity = f.ownWord(v)
+		case "version":
+			c.Version = f.ownWord(v)
+		case "cookies":
+			f.cookies(v, &c.Cookies)
 		case "rate_limit":
 			f.rateLimit(v, &c.RateLimit)
 		case "proxy_from":

@@ -34,8 +34,9 @@ type file struct {
 	listens   []listener
 	zoneFiles []zoneFile
 
-	newNetworks bool       // a file of networks was read
-	pairs       []filePair // of certificates, by their position
+	newNetworks bool            // a file of networks was read
+	hidden      map[string]bool // data files that hold secrets
+	pairs       []filePair      // of certificates, by their position
 	state       value
 	index       map[*yaml.Node]map[string]yaml.Pair
 }
@@ -49,6 +50,7 @@ func newFile(name string, data []byte, where setting) *file {
 		config: &Config{},
 		probes: map[string]probes.Check{},
 		uses:   map[string]bool{},
+		hidden: map[string]bool{},
 		index:  map[*yaml.Node]map[string]yaml.Pair{},
 	}
 }

@@ -18,6 +18,7 @@ func (f *file) warn() {
 	f.warnSites()
 	f.warnOrder()
 	f.warnTargets()
+	f.warnSecrets()
 	f.warnAdmin()
 	if f.config.DNS == nil && f.config.Edge == nil {
 		f.warnf(f.root.at, nil, "neither dns nor edge is configured: nothing is served but the admin API")

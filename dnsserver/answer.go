@@ -35,7 +35,11 @@ type AnswererOptions struct {
 	Limiter   *Limiter                  // shared by all; nil = everybody is answered, however often
 	Proxy     []netip.Prefix            // from where messages begin with a header of the PROXY protocol, version 2
 	series    *series                   // shared by all; nil = of this Answerer alone
-	settings  *atomic.Pointer[settings] // go before Limiter and Proxy; nil = those stay
+	settings  *atomic.Pointer[settings] // go before Limiter and Proxy and what follows; nil = those stay
+
+	// As in Config.
+	NSID, Identity, Version, Site string
+	Cookies                       CookieConfig // Answerers of one server must be given the same secrets; without any, each makes its own
 
 	// Keepalive returns how long a TCP client that asks may leave its connection idle, in units of 100 ms; 0 asks it to close the
 	// connection (RFC 7828 3.4). nil: nobody is told.
@@ -48,6 +52,7 @@ type Answerer struct {
 	AnswererOptions
 	counters *counters
 	proxies  proxies
+	settled  *settings // those of settings that were taken over last
 
 	// Of the batch at hand.
 	snapshot *registry.Snapshot

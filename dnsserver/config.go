@@ -32,6 +32,15 @@ type Config struct {
 	// write it. The client that the header names counts for everything; responses go back to the proxy. What comes from here
 	// without a good header is dropped; headers from elsewhere are not understood. Default: none. Reconfigure changes it.
 	Proxy []netip.Prefix
+
+	// What the server tells of itself to those who ask. "" = nothing. NSID: to an EDNS option (RFC 5001), at most 128 bytes. Identity
+	// and Version: to id.server and hostname.bind, version.server and version.bind in class CHAOS (RFC 4892), which are REFUSED
+	// otherwise. Identity and Site, the name of the site that this server stands at, also to the names that tell clients who they are.
+	// Reconfigure changes them.
+	NSID, Identity, Version, Site string
+
+	// Cookies tells clients from those who forge their addresses. Reconfigure changes it; a secret that was made stays.
+	Cookies CookieConfig
 }
 
 // A TCPConfig limits what connections may take (RFC 7766 6.2.2, 10).

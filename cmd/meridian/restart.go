@@ -41,7 +41,7 @@ func restartNeeded(was, now *configs.Config) error {
 }
 
 // reloadable are the settings of DNS that dnsserver.Server.Reconfigure changes.
-var reloadable = []string{"rate_limit", "proxy_from"}
+var reloadable = []string{"nsid", "identity", "version", "cookies", "rate_limit", "proxy_from"}
 
 // changedSettings returns the settings of a section whose fields differ between two pointers to the same struct, or the section if
 // only one of them is there.

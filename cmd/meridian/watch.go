@@ -46,6 +46,9 @@ func (n *node) rereadFiles(ctx context.Context) {
 	began := time.Now()
 	cfg, files, err := configs.Reread(n.config.Load())
 	n.files.Store(&files)
+	if err == nil {
+		err = restartNeeded(n.config.Load(), cfg)
+	}
 	if err != nil {
 		n.refused.files = err.Error()
 		n.refuse(began)
