@@ -96,7 +96,7 @@ func Start(t testing.TB, program string, args ...string) *Process {
 	p := &Process{done: make(chan struct{})}
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = &p.Log, &p.Log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // some servers fork: all of them shall end
+	cmd.SysProcAttr = attributes()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
