@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -207,6 +208,12 @@ func TestReferenceExamples(t *testing.T) {
 		"    records:\n      ns1: {A: 192.0.2.53}\n      www: {service: web, policy: closeby}\n"
 	_, got := Parse("meridian.yaml", []byte(src))
 	if got == nil || !bytes.Contains(doc, []byte("```\n"+got.Error()+"\n```")) {
+		t.Errorf("the reference does not show\n%v", got)
+	}
+	const zone = "/etc/meridian/gslb.example.zone"
+	zoneText := "@ 60 SOA ns.example.net. hostmaster 1 60 60 60 60\n@ 60 NS ns.example.net.\n" + strings.Repeat("\n", 9) + "mail  A  192.0.2.256\n"
+	_, got = Load(fstest.MapFS{"m.yaml": {Data: []byte("zones: {gslb.example: {file: gslb.example.zone}}\n")}, "gslb.example.zone": {Data: []byte(zoneText)}}, "m.yaml")
+	if got == nil || !bytes.Contains(doc, []byte("```\n"+strings.Replace(got.Error(), "gslb.example.zone", zone, 1)+"\n```")) {
 		t.Errorf("the reference does not show\n%v", got)
 	}
 }
