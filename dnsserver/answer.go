@@ -2,7 +2,6 @@ package dnsserver
 
 import (
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,10 +19,6 @@ const (
 	UDP Transport = iota // responses are as short as the client asks for
 	TCP
 )
-
-// maxAddresses is the most addresses in one answer. A service may have thousands of endpoints and a policy that takes no fewer;
-// nobody tries that many, and they would not fit.
-const maxAddresses = 64
 
 // AnswererOptions are what an Answerer needs.
 type AnswererOptions struct {
@@ -60,18 +55,25 @@ type Answerer struct {
 	meter    meter
 
 	// Of the query at hand.
+	from        netip.AddrPort
 	query       wire.Query
-	cookieValid bool // the client is where it says: we sent it this cookie
+	rrtype      uint16 // that is looked up: the query's, or what ANY stands for
+	cookieValid bool   // the client is where it says: we sent it this cookie
 	builder     wire.Builder
 	path        path
+	located     bool // client is set
 	client      client
-	steered     bool            // a Plan was asked
+	steered     *zone.Steer     // the last record for which a Plan was asked, or nil
 	asked       policy.Query    // if steered
 	decided     policy.Decision // if steered
 	scope       uint8           // of the answer to a client subnet
 
-	scratch policy.Scratch
-	addrs   []netip.Addr
+	// Working memory.
+	scratch   policy.Scratch
+	addrs     []netip.Addr
+	set       set
+	flattened wire.RRset
+	names     []byte // names that were made for the query at hand, one after the other
 }
 
 // NewAnswerer returns an Answerer that has counted nothing yet.
@@ -85,8 +87,12 @@ func NewAnswerer(o AnswererOptions) *Answerer {
 	if o.series == nil {
 		o.series = newSeries()
 	}
+	if o.settings == nil {
+		o.Cookies = o.Cookies.withDefaults()
+	}
 	return &Answerer{
 		AnswererOptions: o, counters: newCounters(o.Transport, o.series), proxies: newProxies(o.Proxy), addrs: make([]netip.Addr, 0, maxAddresses),
+		names: make([]byte, 0, maxAliases*wire.MaxName),
 	}
 }
 
@@ -119,22 +125,39 @@ func (a *Answerer) answer(dst, msg []byte, from netip.AddrPort, limit int) []byt
 		a.counters.drop(dropMalformed)
 		return dst
 	}
-	a.builder.Reset(dst, &a.query, a.limit(limit))
+	a.reset(dst, from, limit)
+	a.options()
 	if a.overLimit(from.Addr()) {
 		return a.shed(dst)
 	}
-	a.scope, a.steered, a.path.n, a.path.match = 0, false, 0, zone.Match{}
+	rcode, done := a.refuse(outcome)
+	if !done {
+		rcode = a.resolve()
+	}
+	a.builder.SetRCode(rcode)
+	a.counters.count(&a.query, from.Addr(), a.path.first, rcode)
+	return a.builder.Finish(a.UDPSize, a.scope)
+}
+
+// reset begins the response to a query that was just parsed.
+func (a *Answerer) reset(dst []byte, from netip.AddrPort, limit int) {
+	a.from, a.rrtype = from, a.query.Type
+	a.builder.Reset(dst, &a.query, a.limit(limit))
+	a.path.reset(a.query.Name)
+	a.scope, a.steered, a.located = 0, nil, false
+	a.set.reset()
+	a.names = a.names[:0]
+}
+
+// options answers the query's EDNS options but the client subnet, which the decision needs first.
+func (a *Answerer) options() {
+	a.checkCookie()
+	if a.NSID != "" {
+		a.builder.SetNSID(a.NSID)
+	}
 	if a.query.Keepalive && a.Transport == TCP && a.Keepalive != nil {
 		a.builder.SetKeepalive(a.Keepalive())
 	}
-
-	rcode := a.refuse(outcome)
-	if rcode == wire.NoError {
-		rcode = a.resolve(a.snapshot, from.Addr())
-	}
-	a.builder.SetRCode(rcode)
-	a.counters.count(&a.query, from.Addr(), a.path.zone(), rcode)
-	return a.builder.Finish(a.UDPSize, a.scope)
 }
 
 // limit returns the most bytes of the response: over UDP no more than the client takes, which is 512 unless it says more
@@ -150,157 +173,42 @@ func (a *Answerer) limit(limit int) int {
 	return min(limit, size)
 }
 
-// refuse returns the code for queries that are not for any data we could have, NoError for all others.
-func (a *Answerer) refuse(outcome wire.Outcome) wire.RCode {
+// refuse returns the code for queries that are not for any data in zones, and whether the query is one.
+func (a *Answerer) refuse(outcome wire.Outcome) (rcode wire.RCode, done bool) {
 	switch outcome {
 	case wire.Malformed:
-		return wire.FormErr
+		return wire.FormErr, true
 	case wire.NotImplemented:
-		return wire.NotImp
+		return a.unsupported(wire.NotImp), true
 	case wire.BadVersion:
-		return wire.BadVers
+		return wire.BadVers, true
 	}
-	if a.query.BadKeepalive && a.Transport == TCP { // RFC 7828 3.2.1
-		return wire.FormErr
-	}
-	if a.query.Name == nil { // no question, but a cookie, which only a server with cookies understands (RFC 7873 5.4)
-		return wire.FormErr
-	}
-	if a.query.Class != wire.ClassIN {
-		return wire.Refused
+	switch {
+	case a.query.BadKeepalive && a.Transport == TCP: // RFC 7828 3.2.1
+		return wire.FormErr, true
+	case a.query.Name == nil:
+		return a.cookieOnly(), true
+	case a.badCookie():
+		return wire.BadCookie, true
+	case a.query.Class == wire.ClassCH:
+		return a.chaos(), true
+	case a.query.Class != wire.ClassIN:
+		return a.unsupported(wire.Refused), true
 	}
 	switch t := a.query.Type; {
 	case t == wire.TypeOPT, t == wire.TypeNXNAME: // RFC 6891 6.1.1, 9824 3.5
-		return wire.FormErr
+		a.builder.SetError(wire.InvalidQueryType, "")
+		return wire.FormErr, true
 	case t == wire.TypeAXFR, t == wire.TypeIXFR: // RFC 5936 4.1, 1995 2
-		return wire.Refused
+		return a.unsupported(wire.Refused), true
 	case t >= 128 && t < wire.TypeANY: // other meta types (RFC 6895 3.1)
-		return wire.NotImp
+		return a.unsupported(wire.NotImp), true
 	}
-	return wire.NoError
+	return wire.NoError, false
 }
 
-// resolve writes the sections of the answer to a question and returns its code: that of the last name of a chain of aliases
-// (RFC 6604 3). AA belongs to the first name (RFC 1035 4.1.1).
-func (a *Answerer) resolve(s *registry.Snapshot, from netip.Addr) wire.RCode {
-	p, b := &a.path, &a.builder
-	p.follow(s.Zones, a.query.Name, a.query.Type)
-	for i := range p.aliases[:p.n] {
-		b.SetAuthoritative()
-		b.Add(wire.Answer, p.aliases[i].owner, p.aliases[i].match.Set)
-	}
-	switch p.match.Kind {
-	case zone.NotAuth:
-		if p.n == 0 {
-			return wire.Refused
-		}
-		return wire.NoError // the client goes on from the last alias
-	case zone.Referral:
-		a.refer()
-		return wire.NoError
-	}
-	b.SetAuthoritative()
-	switch p.match.Kind {
-	case zone.Steered:
-		if a.steer(s, from) {
-			return wire.NoError
-		}
-	case zone.NXDomain:
-		b.Add(wire.Authority, p.match.Zone.Apex(), p.match.Zone.Negative())
-		return wire.NXDomain
-	case zone.Answer, zone.Alias:
-		b.Add(wire.Answer, p.name, p.match.Set)
-		a.addresses(false)
-		return wire.NoError
-	}
-	b.Add(wire.Authority, p.match.Zone.Apex(), p.match.Zone.Negative())
-	return wire.NoError
-}
-
-// refer writes a referral: the name servers of the zone below, and their addresses. Without the addresses of servers inside that
-// zone it would be useless, so they are required (RFC 9471 3).
-func (a *Answerer) refer() {
-	a.builder.Add(wire.Authority, a.path.match.Cut, a.path.match.Set)
-	a.addresses(true)
-	a.addresses(false)
-}
-
-// addresses adds the addresses of the names in the set found: those that are required, or the others as far as there is room.
-func (a *Answerer) addresses(required bool) {
-	for i := range a.path.match.Extra {
-		switch e := &a.path.match.Extra[i]; {
-		case e.Required != required:
-		case required:
-			a.builder.Add(wire.Additional, e.Name, e.Set)
-		default:
-			a.builder.AddOptional(wire.Additional, e.Name, e.Set)
-		}
-	}
-}
-
-// steer writes the addresses that the policy chooses, and reports whether there are any.
-func (a *Answerer) steer(s *registry.Snapshot, from netip.Addr) bool {
-	steer := a.path.match.Steer
-	family := a.family(s.Plan, steer)
-	if !s.Plan.HasFamily(steer.Service, family) {
-		return false
-	}
-	a.steered, a.client = true, locate(&a.query, from)
-	a.asked = policy.Query{
-		Service: steer.Service,
-		Policy:  steer.Policy,
-		Client:  a.client.prefix,
-		Family:  family,
-		Key:     a.client.key(),
-		Dice:    a.Dice(),
-		Now:     a.now,
-	}
-	a.decided = s.Plan.Decide(&a.scratch, a.asked, s.Health)
-	a.collect(s.Plan)
-	if len(a.addrs) == 0 {
-		return false
-	}
-	a.builder.AddAddresses(a.path.name, steeredTTL(steer.TTL, a.decided.TTL), a.addrs)
-	a.scope = a.client.scope(a.decided.Scope)
-	a.counters.answered(s.Plan, steer, s.Plan.Endpoint(a.decided.Endpoints[0]).Site, a.decided.Reason)
-	return true
-}
-
-// family returns the family that a question asks for. ANY gets one set (RFC 8482 4.1): IPv4 if there is any.
-func (a *Answerer) family(p *policy.Plan, steer *zone.Steer) policy.Family {
-	switch {
-	case a.query.Type == wire.TypeAAAA:
-		return policy.FamilyV6
-	case a.query.Type == wire.TypeANY && !p.HasFamily(steer.Service, policy.FamilyV4):
-		return policy.FamilyV6
-	}
-	return policy.FamilyV4
-}
-
-// collect sets addrs to the addresses of the endpoints decided on, in their order, each once: an RRset holds no record twice
-// (RFC 2181 5), but one address may serve on several ports.
-func (a *Answerer) collect(p *policy.Plan) {
-	a.addrs = a.addrs[:0]
-	for _, id := range a.decided.Endpoints {
-		e := p.Endpoint(id)
-		addr := e.V4
-		if a.asked.Family == policy.FamilyV6 {
-			addr = e.V6
-		}
-		if addr.IsValid() && !slices.Contains(a.addrs, addr) {
-			a.addrs = append(a.addrs, addr)
-			if len(a.addrs) == maxAddresses {
-				return
-			}
-		}
-	}
-}
-
-// steeredTTL returns the TTL of a steered answer in seconds: the record's, but no longer than health is sure to hold, and at least
-// 1, so that a resolver can share an answer among those who wait for it.
-func steeredTTL(record, health uint32) uint32 {
-	if health != 0 {
-		record = min(record, health)
-	}
-	return max(record, 1)
+// unsupported returns a code, after adding that it is not about this query but about what this server does not do.
+func (a *Answerer) unsupported(rcode wire.RCode) wire.RCode {
+	a.builder.SetError(wire.NotSupported, "")
+	return rcode
 }

@@ -2,15 +2,19 @@ package dnsserver
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/policy"
 )
 
 // A client is on whose behalf a query is answered, as a Plan takes it.
 type client struct {
-	prefix netip.Prefix
-	subnet bool // prefix is the query's client subnet, just as it came, so the answer's scope tells for whom else it holds
+	prefix netip.Prefix // IPv4 that came in an IPv6 form is IPv4 here, except for the mapped form, which the Plan reads itself
+	asked  netip.Prefix // the client subnet that prefix was made of, as it came; invalid if prefix is the resolver's address
+	before uint8        // how many bits of asked go before the IPv4 ones
+	key    uint64       // stays the same for a client, on all nodes
 }
 
 // locate returns the client of a query from a resolver's address. A client subnet goes before the resolver's address, unless it
@@ -18,28 +22,109 @@ type client struct {
 // 11.2). Then the resolver's address counts and the scope is 0. Networks for documentation do count: they stand for places in
 // examples.
 func locate(q *wire.Query, from netip.Addr) client {
-	if q.HasSubnet && routable(q.Subnet) {
-		return client{prefix: q.Subnet, subnet: true}
+	if q.HasSubnet {
+		if p, before := unembed(q.Subnet); routable(p) {
+			c := client{prefix: p, asked: q.Subnet, before: before, key: keyOf(p.Addr())}
+			if q.Subnet.Addr().Is4In6() { // the Plan knows this form, and its scopes
+				c.prefix, c.before = q.Subnet, 0
+			}
+			return c
+		}
 	}
-	from = from.Unmap().WithZone("")
-	return client{prefix: netip.PrefixFrom(from, from.BitLen())}
+	from = from.WithZone("")
+	p, _ := unembed(netip.PrefixFrom(from, from.BitLen()))
+	return client{prefix: p, key: keyOf(p.Addr())}
 }
 
-// scope returns the scope to answer with from the one of a Decision, which counts in the family of the prefix it was asked with.
-func (c *client) scope(decided uint8) uint8 {
-	if !c.subnet {
+// scope returns the scope to answer with: the shortest prefix of the client subnet's own family in which every address gets the same
+// decision (RFC 7871 7.2.1). It is 0 only if all addresses of both families do, for caches hand answers of scope 0 to everybody, and
+// never use longer ones for the same name beside them.
+func (c *client) scope(d *policy.Decision) uint8 {
+	switch {
+	case !c.asked.IsValid() || d.Scope == 0:
 		return 0
+	case c.before > 0:
+		return c.before + d.Scope
+	case c.prefix.Addr().Is4(), c.prefix.Addr().Is4In6():
+		return d.Scope
 	}
-	return decided
+	return max(d.Scope, apart(c.prefix.Addr()))
+}
+
+// An embedding is a range of IPv6 addresses that hold an IPv4 address: the client is where that is.
+type embedding struct {
+	hi, lo  uint64 // the first address
+	bits    uint8  // the length of the prefix
+	at      uint8  // the bit at which the IPv4 address begins
+	flipped bool   // its bits are inverted
+}
+
+// The embeddings, in the order of their addresses.
+var embeddings = [...]embedding{
+	{0, 0, 96, 96, false},                     // IPv4-compatible (RFC 4291 2.5.5.1)
+	{0, 0xffff_0000_0000, 96, 96, false},      // IPv4-mapped (RFC 4291 2.5.5.2)
+	{0, 0xffff_0000_0000_0000, 96, 96, false}, // IPv4-translated (RFC 2765 2.1)
+	{0x0064_ff9b << 32, 0, 96, 96, false},     // NAT64 (RFC 6052 2.1)
+	{0x2001_0000 << 32, 0, 32, 96, true},      // Teredo (RFC 4380 4)
+	{0x2002 << 48, 0, 16, 16, false},          // 6to4 (RFC 3056 2)
+}
+
+// common returns how many leading bits an address has in common with the range, at most the length of its prefix.
+func (e *embedding) common(hi, lo uint64) uint8 {
+	n := bits.LeadingZeros64(hi ^ e.hi)
+	if n == 64 {
+		n += bits.LeadingZeros64(lo ^ e.lo)
+	}
+	return uint8(min(n, int(e.bits)))
+}
+
+// unembed returns the IPv4 prefix that an IPv6 prefix holds, and how many bits stand before it. Any other prefix is returned as it is.
+func unembed(p netip.Prefix) (v4 netip.Prefix, before uint8) {
+	if !p.Addr().Is6() || p.Bits() <= 16 {
+		return p, 0
+	}
+	a := p.Addr().As16()
+	if a[0] != 0 && (a[0] != 0x20 || a[1]&^3 != 0) { // most of the Internet
+		return p, 0
+	}
+	hi, lo := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
+	for i := range embeddings {
+		e := &embeddings[i]
+		if p.Bits() <= int(e.at) || e.common(hi, lo) < e.bits {
+			continue
+		}
+		x := [4]byte(a[e.at/8:])
+		if e.flipped {
+			for j := range x {
+				x[j] = ^x[j]
+			}
+		}
+		v4 = netip.PrefixFrom(netip.AddrFrom4(x), min(p.Bits()-int(e.at), 32))
+		return v4.Masked(), e.at
+	}
+	return p, 0
+}
+
+// apart returns the length of the shortest prefix around an IPv6 address that holds no embedded IPv4 address, for the client of such a
+// one is elsewhere. Within an embedding it is so long that it tells IPv4 addresses apart.
+func apart(addr netip.Addr) (length uint8) {
+	a := addr.As16()
+	hi, lo := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
+	for i := range embeddings {
+		e := &embeddings[i]
+		if n := e.common(hi, lo); n < e.bits {
+			length = max(length, n+1)
+		} else {
+			length = max(length, e.at+32)
+		}
+	}
+	return length
 }
 
 // routable reports whether a prefix can be a network of clients that a resolver elsewhere speaks for: not empty, nor wholly
-// private, shared, loopback, link-local, multicast or reserved (RFC 6890). IPv4 written as IPv6 (::ffff:0:0/96) is as good as IPv4.
+// private, shared, loopback, link-local, multicast or reserved (RFC 6890).
 func routable(p netip.Prefix) bool {
 	addr, bits := p.Addr(), p.Bits()
-	if addr.Is4In6() && bits >= 96 {
-		addr, bits = addr.Unmap(), bits-96
-	}
 	if bits <= 0 { // or no prefix at all
 		return false
 	}
@@ -59,7 +144,7 @@ func routable(p netip.Prefix) bool {
 	}
 	a := addr.As16()
 	switch {
-	case a[0] == 0: // ::, ::1, IPv4 in other forms
+	case a[0] == 0: // ::, ::1, and nothing else that is not embedded IPv4
 		return false
 	case a[0]&0xfe == 0xfc && bits >= 7: // unique local
 		return false
@@ -69,17 +154,15 @@ func routable(p netip.Prefix) bool {
 	return a[0] != 0xff // multicast
 }
 
-// key returns a number that stays the same for a client: of its /24 or /56, so that the machines behind one connection share it.
-// It depends on nothing else, so all nodes of a deployment agree on it.
-func (c *client) key() uint64 {
-	a := c.prefix.Addr().As16()
-	hi, lo := binary.BigEndian.Uint64(a[:8]), uint64(0)
-	if addr := c.prefix.Addr(); addr.Is4() || addr.Is4In6() {
-		hi, lo = 1, binary.BigEndian.Uint64(a[8:])&^0xff
-	} else {
-		hi &^= 0xff
+// keyOf returns a number for the /24 or /56 of an address, so that the machines behind one connection share it. It depends on nothing
+// else, so all nodes of a deployment agree on it.
+func keyOf(addr netip.Addr) uint64 {
+	if addr.Is4() {
+		a := addr.As4()
+		return mix(mix(1) ^ uint64(binary.BigEndian.Uint32(a[:])&^0xff) ^ 0xffff<<32)
 	}
-	return mix(mix(hi) ^ lo)
+	a := addr.As16()
+	return mix(mix(binary.BigEndian.Uint64(a[:8]) &^ 0xff))
 }
 
 // mix is a bijection that spreads every bit of x over all others (the finalizer of splitmix64).

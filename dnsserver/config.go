@@ -68,6 +68,9 @@ const (
 	MaxUDPSize = 4096
 )
 
+// maxNSID is the most bytes of Config.NSID: it fits beside all other options, the longest question and 512 bytes.
+const maxNSID = 128
+
 // maxWorkers is the most Config.Workers.
 const maxWorkers = 256
 

@@ -56,23 +56,27 @@ func Explain(s *registry.Snapshot, name wire.Name, rrtype uint16, clientPrefix n
 	if clientPrefix.IsValid() {
 		x.Client = clientPrefix.String()
 	}
-	if why := a.refuse(wire.Good); why != wire.NoError {
+	if _, refused := a.refuse(wire.Good); refused {
 		x.noteRefused(rrtype)
 	} else {
-		x.found(&a.path)
+		x.found(a)
 	}
 	for _, rr := range m.Answer {
 		x.Answers = append(x.Answers, strings.ReplaceAll(rr.String(), "\t", " "))
 	}
 	x.TTL = lowestTTL(&m)
-	if steer := a.path.match.Steer; steer != nil {
+	steer := a.path.match.Steer
+	if steer == nil {
+		steer = a.steered // an alias on the way
+	}
+	if steer != nil {
 		x.Service, x.Policy = s.Plan.ServiceName(steer.Service), s.Plan.PolicyName(steer.Policy)
-		if a.steered {
+		if a.steered == steer {
 			trace := s.Plan.Explain(a.asked, s.Health)
 			x.Trace = &trace
 			x.noteSteered(a, clientPrefix)
 		} else {
-			x.note("service %s has no address of this family", x.Service)
+			x.note("service %s has no endpoint that answers type %s", x.Service, x.Type)
 		}
 	}
 	return x
@@ -88,7 +92,7 @@ func ask(name wire.Name, rrtype uint16, clientPrefix netip.Prefix) (msg []byte, 
 		return append(msg, 0, 0), netip.IPv4Unspecified()
 	}
 	p := clientPrefix.Masked()
-	if !routable(p) {
+	if seen, _ := unembed(p); !routable(seen) {
 		return append(msg, 0, 0), clientPrefix.Addr()
 	}
 	family := byte(2)
@@ -110,22 +114,46 @@ func (x *Explanation) noteRefused(rrtype uint16) {
 }
 
 // found says what the lookup found.
-func (x *Explanation) found(p *path) {
-	for i := range p.aliases[:p.n] {
-		x.Chain = append(x.Chain, p.aliases[i].owner.String())
+func (x *Explanation) found(a *Answerer) {
+	p, m := &a.path, &a.path.match
+	for i := range p.links[:p.n] {
+		l := &p.links[i]
+		x.Chain = append(x.Chain, l.owner.String())
+		switch {
+		case l.kind == zone.Redirect:
+			x.note("%s is below a DNAME", l.owner)
+		case l.kind == zone.Flatten:
+			x.note("%s is an ALIAS: what it leads to is sent as its own", l.owner)
+		case l.steer != nil:
+			x.note("%s is an alias that its policy chooses", l.owner)
+		}
 	}
 	if p.n > 0 {
 		x.Chain = append(x.Chain, p.name.String())
 	}
-	m := &p.match
+	if p.cut {
+		x.note("the way of aliases leads into a circle or is longer than %d; it is not followed further", maxAliases)
+	}
 	if m.Zone != nil {
 		x.Zone = m.Zone.Name()
+		if p.n == 0 && !m.Zone.Allows(a.from.Addr()) {
+			x.note("zone %s does not answer clients from %s", x.Zone, a.from.Addr())
+			return
+		}
 	}
-	switch m.Kind {
+	x.noteMatch(p)
+}
+
+// noteMatch says what stands at the end of a path.
+func (x *Explanation) noteMatch(p *path) {
+	switch m := &p.match; m.Kind {
 	case zone.NotAuth:
-		if p.n > 0 {
+		switch {
+		case p.flat:
+			x.note("%s is in none of our zones; its addresses are as the resolvers of dns.resolvers last found them", p.name)
+		case p.n > 0:
 			x.note("%s is in none of our zones; resolvers go on there", p.name)
-		} else {
+		default:
 			x.note("%s is in none of our zones", x.Name)
 		}
 	case zone.NXDomain:
@@ -133,13 +161,12 @@ func (x *Explanation) found(p *path) {
 	case zone.Referral:
 		x.Record = m.Cut.String()
 		x.note("%s is delegated to other servers", m.Cut)
+	case zone.Redirect:
+		x.Record = m.Cut.String()
 	default:
 		x.Record = m.Owner.String()
 		if m.Wildcard {
 			x.note("%s does not exist, so the wildcard %s answers", p.name, m.Owner)
-		}
-		if m.Kind == zone.Alias {
-			x.note("the chain of aliases is cut after %d", maxAliases)
 		}
 	}
 }
@@ -149,13 +176,13 @@ func (x *Explanation) noteSteered(a *Answerer, clientPrefix netip.Prefix) {
 	if a.decided.Reason == policy.ReasonFailOpen {
 		x.note("nothing usable is left, so every endpoint counts as up")
 	}
-	if steer := a.path.match.Steer; a.decided.TTL != 0 && a.decided.TTL < steer.TTL {
-		x.note("the TTL is %d s instead of %d s: the health of an endpoint could change by then", a.decided.TTL, steer.TTL)
+	if a.decided.TTL != 0 && a.decided.TTL < a.steered.TTL {
+		x.note("the TTL is %d s instead of %d s: the health of an endpoint could change by then", a.decided.TTL, a.steered.TTL)
 	}
 	switch {
 	case !clientPrefix.IsValid():
 		x.note("no client given: its place is unknown")
-	case !a.client.subnet:
+	case !a.client.asked.IsValid():
 		x.note("%s is no network that a client subnet may speak for: it is taken for the resolver's address, and the scope is 0", clientPrefix)
 	}
 }

@@ -62,7 +62,7 @@ func TestExplain(t *testing.T) {
 		{"fail open", "www.gslb.example", "192.0.2.1/32", dns.TypeA, map[string]policy.Verdict{"web/us-1": {State: policy.Down}, "web/eu-1": {State: policy.Down}},
 			"A 192.0.2.1/32 zone=gslb.example record=www.gslb.example. steered NOERROR web/near [www.gslb.example. 30 IN A 192.0.2.10] ttl=30 scope=6", "counts as up"},
 		{"no address of the family", "v4.gslb.example", "192.0.2.1/32", dns.TypeAAAA, nil,
-			"AAAA 192.0.2.1/32 zone=gslb.example record=v4.gslb.example. steered NOERROR v4only/default [] ttl=10 scope=0", "no address of this family"},
+			"AAAA 192.0.2.1/32 zone=gslb.example record=v4.gslb.example. steered NOERROR v4only/default [] ttl=10 scope=0", "no endpoint that answers type AAAA"},
 		{"static", "mail.gslb.example", "192.0.2.1/32", dns.TypeA, nil,
 			"A 192.0.2.1/32 zone=gslb.example record=mail.gslb.example. answer NOERROR [mail.gslb.example. 300 IN A 192.0.2.25] ttl=300 scope=0", ""},
 		{"no such name", "nx.ent.gslb.example", "", dns.TypeA, nil,

@@ -3,10 +3,14 @@ package dnsserver
 import "github.com/meridian-gslb/meridian/dnsserver/wire"
 
 // rcodeLabels are the codes we answer with; rcodeLabel is the position of one.
-var rcodeLabels = [...]wire.RCode{wire.NoError, wire.FormErr, wire.ServFail, wire.NXDomain, wire.NotImp, wire.Refused, wire.BadVers}
+var rcodeLabels = [...]wire.RCode{wire.NoError, wire.FormErr, wire.ServFail, wire.NXDomain, wire.NotImp, wire.Refused, wire.YXDomain,
+	wire.BadVers, wire.BadCookie}
 
 func rcodeLabel(r wire.RCode) int {
-	if r == wire.BadVers {
+	switch r {
+	case wire.BadVers:
+		return len(rcodeLabels) - 2
+	case wire.BadCookie:
 		return len(rcodeLabels) - 1
 	}
 	return int(r)

@@ -1,50 +1,72 @@
 package dnsserver
 
 import (
+	"bytes"
+
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 	"github.com/meridian-gslb/meridian/dnsserver/zone"
 )
 
-// maxAliases bounds the aliases that one answer follows. Compiled zones have no longer chains and no loops; the bound is for the
-// worker's peace.
+// maxAliases bounds the aliases that one answer follows. Static ones have no longer chains and no loops in compiled zones; those that
+// a policy chooses are bounded here alone.
 const maxAliases = zone.MaxChain
 
-// A path is what looking up a question found: the aliases it led through, in order, and where it ended.
+// A path is the way from the name in question to the answer: the aliases it leads through, in order, and where it ends.
 type path struct {
-	aliases [maxAliases]alias
-	n       int       // aliases in use
-	name    wire.Name // that was looked up last
-	match   zone.Match
-}
+	links [maxAliases]link
+	n     int        // links in use
+	first *zone.Zone // that holds the name in question; nil = none of ours
 
-// An alias is a CNAME that was followed.
-type alias struct {
-	owner wire.Name
+	name  wire.Name // that was looked up last
 	match zone.Match
+
+	// owner is the name that what is found is sent with. It is the name that was looked up, but from an ALIAS on, whose way is not
+	// shown, it stays, and the answer's TTL is at most ttl, the least on the way.
+	owner wire.Name
+	flat  bool
+	ttl   uint32
+	cut   bool // the way goes on, but is not followed: too long, or a circle
 }
 
-// follow looks up a name and type, and after each CNAME its target, through all our zones (RFC 1034 4.3.2, step 3a). It ends at
-// anything that is no alias, and after maxAliases: then match is the alias itself.
-func (p *path) follow(zones *zone.Set, name wire.Name, rrtype uint16) {
-	p.n, p.name = 0, name
-	for {
-		p.match = zones.Lookup(p.name, rrtype)
-		if p.match.Kind != zone.Alias {
-			return
-		}
-		if p.n == maxAliases {
-			return
-		}
-		p.aliases[p.n] = alias{p.name, p.match}
-		p.n++
-		p.name = wire.Name(p.match.Set.RData[0])
-	}
+// A link is an alias that was followed.
+type link struct {
+	owner wire.Name
+	kind  zone.Kind
+	steer *zone.Steer // that chose the target; nil = a static one
 }
 
-// zone returns the zone that the question itself belongs to, or nil.
-func (p *path) zone() *zone.Zone {
-	if p.n > 0 {
-		return p.aliases[0].match.Zone
+// reset begins a path at the name in question.
+func (p *path) reset(name wire.Name) {
+	p.n, p.first, p.name, p.owner = 0, nil, name, name
+	p.flat, p.ttl, p.cut = false, 1<<31-1, false
+	p.match.Kind, p.match.Zone, p.match.Steer = zone.NotAuth, nil, nil
+}
+
+// advance goes on to the target of what was found, and reports whether it may be looked up: not if it was on the way before, nor
+// after maxAliases.
+func (p *path) advance(target wire.Name, steer *zone.Steer) bool {
+	if p.n == maxAliases || bytes.Equal(target, p.name) {
+		p.cut = true
+		return false
 	}
-	return p.match.Zone
+	p.links[p.n] = link{p.name, p.match.Kind, steer}
+	p.n++
+	for i := range p.links[:p.n] {
+		if bytes.Equal(p.links[i].owner, target) {
+			p.cut = true
+			return false
+		}
+	}
+	p.name = target
+	if !p.flat {
+		p.owner = target
+	}
+	return true
+}
+
+// bound makes the answer's TTL no longer than that of something on a way that is not shown.
+func (p *path) bound(ttl uint32) {
+	if p.flat {
+		p.ttl = min(p.ttl, ttl)
+	}
 }

@@ -23,7 +23,7 @@ func (s *settings) next(cfg Config) *settings {
 		n.rate, n.limiter = cfg.RateLimit, NewLimiter(cfg.RateLimit)
 	}
 	n.proxies = newProxies(cfg.Proxy)
-	n.nsid, n.identity, n.version, n.site = cfg.NSID, cfg.Identity, cfg.Version, cfg.Site
+	n.nsid, n.identity, n.version, n.site = cfg.NSID[:min(len(cfg.NSID), maxNSID)], cfg.Identity, cfg.Version, cfg.Site
 	if n.secret == [16]byte{} {
 		crand.Read(n.secret[:]) // never fails
 	}

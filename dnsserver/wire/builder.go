@@ -37,6 +37,7 @@ type Builder struct {
 	flags  uint16
 	rcode  RCode
 	counts [3]uint16
+	class  uint16 // of records
 	opt    options
 
 	suffixes [maxSuffixes]suffix
@@ -58,6 +59,9 @@ func (b *Builder) Reset(dst []byte, q *Query, limit int) {
 		b.flags |= flagRD
 	}
 	b.rcode, b.counts = NoError, [3]uint16{}
+	if b.class = ClassIN; q.Class == ClassCH {
+		b.class = ClassCH
+	}
 	b.opt.hasCookie, b.opt.hasAlive, b.opt.nsid, b.opt.err = false, false, "", 0
 	b.buf = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	b.buf = append(b.buf, q.question...)
@@ -197,7 +201,7 @@ func (b *Builder) record(owner Name, rrtype uint16, ttl uint32, rdata []byte) bo
 // recordHead appends what precedes the RDATA of a record.
 func (b *Builder) recordHead(owner Name, rrtype uint16, ttl uint32, size int) {
 	b.appendName(owner)
-	b.buf = append(b.buf, byte(rrtype>>8), byte(rrtype), 0, byte(ClassIN),
+	b.buf = append(b.buf, byte(rrtype>>8), byte(rrtype), byte(b.class>>8), byte(b.class),
 		byte(ttl>>24), byte(ttl>>16), byte(ttl>>8), byte(ttl), byte(size>>8), byte(size))
 }
 

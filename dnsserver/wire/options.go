@@ -26,12 +26,10 @@ type EDE uint16
 
 // The extended errors in use.
 const (
-	NotReady         EDE = 14 // the server has no data yet
 	Prohibited       EDE = 18 // this client may not ask
 	NotAuthoritative EDE = 20 // no zone of ours
 	NotSupported     EDE = 21 // the opcode, class or type
 	NoReachable      EDE = 22 // of the servers that had to be asked
-	NetworkError     EDE = 23 // on the way to servers that had to be asked
 	InvalidQueryType EDE = 30 // a type that may not be asked for (RFC 9824 3.5)
 )
 
