@@ -92,7 +92,7 @@ func NewAnswerer(o AnswererOptions) *Answerer {
 	}
 	return &Answerer{
 		AnswererOptions: o, counters: newCounters(o.Transport, o.series), proxies: newProxies(o.Proxy), addrs: make([]netip.Addr, 0, maxAddresses),
-		names: make([]byte, 0, maxAliases*wire.MaxName),
+		names: make([]byte, 0, (maxAliases+1)*wire.MaxName), // of every alias, and of one that is not followed
 	}
 }
 

@@ -1,6 +1,10 @@
 package dnsserver
 
-import "time"
+import (
+	"time"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+)
 
 // begin comes before the messages of a batch: all of them are answered from one snapshot, at one time.
 func (a *Answerer) begin() {
@@ -18,5 +22,5 @@ func (a *Answerer) took(n int, d time.Duration) { a.counters.took.observe(n, d) 
 // renew lets go of an old snapshot, which may be hundreds of megabytes. A worker without work calls it now and then.
 func (a *Answerer) renew() {
 	a.begin()
-	a.path = path{}
+	a.path, a.steered, a.flattened = path{}, nil, wire.RRset{}
 }

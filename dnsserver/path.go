@@ -64,6 +64,16 @@ func (p *path) advance(target wire.Name, steer *zone.Steer) bool {
 	return true
 }
 
+// redirected reports whether the DNAME of an owner was met before on the way: it is in the answer already, and a record is there once.
+func (p *path) redirected(cut wire.Name) bool {
+	for i := range p.links[:p.n] {
+		if l := &p.links[i]; l.kind == zone.Redirect && l.owner.IsSubdomainOf(cut) {
+			return true
+		}
+	}
+	return false
+}
+
 // bound makes the answer's TTL no longer than that of something on a way that is not shown.
 func (p *path) bound(ttl uint32) {
 	if p.flat {

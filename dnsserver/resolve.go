@@ -144,19 +144,19 @@ func (a *Answerer) addresses(required bool) {
 // A name that becomes too long is YXDOMAIN (2.2).
 func (a *Answerer) redirect() (rcode wire.RCode, more bool) {
 	p, m := &a.path, &a.path.match
-	prefix := p.name[:len(p.name)-len(m.Cut)]
-	target := m.Set.RData[0]
 	p.bound(m.Set.TTL)
-	if !p.flat {
+	if !p.flat && !p.redirected(m.Cut) {
 		a.builder.Add(wire.Answer, m.Cut, m.Set)
 	}
-	if len(prefix)+len(target) > wire.MaxName {
-		if p.flat {
-			return a.unresolved("the target becomes too long"), false
-		}
+	name := zone.Substitute(a.names, p.name, m.Cut, m.Set.RData[0])
+	switch {
+	case name != nil:
+		a.names = a.names[:len(a.names)+len(name)]
+	case p.flat:
+		return a.unresolved("the target becomes too long"), false
+	default:
 		return wire.YXDomain, false
 	}
-	name := a.newName(append(append(a.names, prefix...), target...))
 	if !p.flat {
 		a.alias(name, m.Set.TTL)
 	}
