@@ -47,7 +47,7 @@ var rooms = map[string]room{
 	"probes/check":             {},
 	"probes":                   {imports: []string{"policy", "probes/check"}},
 	"dnsserver":                {imports: []string{"registry", "policy", "dnsserver/limit", "dnsserver/wire", "dnsserver/zone"}},
-	"dnsserver/outside":        {imports: []string{"registry", "dnsserver/wire", "dnsserver/zone"}},
+	"dnsserver/outside":        {imports: []string{"registry", "policy", "dnsserver/wire", "dnsserver/zone"}},
 	"l7edge":                   {imports: []string{"registry", "policy", "l7edge/route", "l7edge/upstream"}},
 	"admin":                    {imports: []string{"registry", "registry/source/embedded", "policy", "dnsserver"}},
 	"configs/yaml":             {},

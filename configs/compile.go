@@ -32,13 +32,13 @@ func (f *file) compile() {
 		}
 	}
 	if compiled != nil && len(f.config.Resolvers) == 0 {
-		f.refuseOutsideAliases(compiled.Zones())
+		f.refuseOutsideAliases(compiled.Zones(), compiled.Plan())
 	}
 	f.config.Definition, f.config.Compiled, f.config.Probes = d, compiled, f.probes
 }
 
 // refuseOutsideAliases reports the aliases that could never be answered, as nobody would be asked for their addresses.
-func (f *file) refuseOutsideAliases(zones *zone.Set) {
+func (f *file) refuseOutsideAliases(zones *zone.Set, plan *policy.Plan) {
 	for _, z := range f.zones {
 		for _, r := range z.Records {
 			if r.Alias == "" {
@@ -48,7 +48,7 @@ func (f *file) refuseOutsideAliases(zones *zone.Set) {
 			if err != nil {
 				continue
 			}
-			if out := zones.LeavesAt(name); out != nil {
+			if out := zones.LeavesAt(name, plan); out != nil {
 				v, path := f.locate([]string{"zones", z.Name, "records", r.Owner, "alias"})
 				f.errors.add(f.problem(v.key, path, "", fmt.Sprintf("%s is in none of our zones: its addresses have to be asked for; "+
 					"name resolvers in dns.resolvers, or use CNAME below the apex", strings.TrimSuffix(out.String(), "."))))

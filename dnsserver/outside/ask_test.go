@@ -14,6 +14,7 @@ import (
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/registry"
 )
 
@@ -147,7 +148,7 @@ func TestEndToEnd(t *testing.T) {
 	})
 	reg := registry.New(registry.Options{})
 	r := New(Config{Servers: []netip.AddrPort{refuses, answers}}, reg, nil)
-	r.targets = func(*zone.Set) []wire.Name { return []wire.Name{name(t, target)} }
+	r.targets = func(*zone.Set, *policy.Plan) []wire.Name { return []wire.Name{name(t, target)} }
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- r.Run(ctx) }()

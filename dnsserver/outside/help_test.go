@@ -19,6 +19,7 @@ import (
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/registry"
 )
 
@@ -53,7 +54,7 @@ func newLab(t *testing.T, names ...string) *lab {
 	l.Resolver = New(Config{Servers: []netip.AddrPort{one, two}}, l.reg, slog.New(slog.NewTextHandler(&l.log, nil)))
 	l.Resolver.dice = func() float64 { return 0.5 }
 	l.Resolver.ask = l.answer
-	l.Resolver.targets = func(*zone.Set) (list []wire.Name) {
+	l.Resolver.targets = func(*zone.Set, *policy.Plan) (list []wire.Name) {
 		for _, n := range l.names {
 			list = append(list, name(t, n))
 		}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/registry"
 )
 
@@ -77,7 +78,7 @@ type World interface {
 type Resolver struct {
 	log     *slog.Logger
 	world   World
-	targets func(*zone.Set) []wire.Name
+	targets func(*zone.Set, *policy.Plan) []wire.Name
 	ask     func(ctx context.Context, server netip.AddrPort, q *dns.Msg, timeout time.Duration) (*dns.Msg, error)
 	dice    func() float64 // [0,1)
 
@@ -92,6 +93,7 @@ type Resolver struct {
 	mu       sync.Mutex // guards what follows; the goroutine of Run alone changes it, but for Configure, which moves what is due
 	ran      bool
 	zones    *zone.Set // whose targets these are
+	plan     *policy.Plan
 	lookups  map[key]*lookup
 	schedule schedule // those that nobody works on
 	names    int      // targets
@@ -239,14 +241,14 @@ func (r *Resolver) next() (time.Duration, bool) {
 	return max(time.Until(at), 0), true
 }
 
-// follow makes the lookups those of the World's zones. Callers hold mu.
+// follow makes the lookups those of the World's zones, and of the hosts that aliases in them lead to. Callers hold mu.
 func (r *Resolver) follow(now time.Time) {
-	zones := r.world.Snapshot().Zones
-	if zones == r.zones {
+	s := r.world.Snapshot()
+	if s.Zones == r.zones && s.Plan == r.plan {
 		return
 	}
-	r.zones = zones
-	names := r.targets(zones)
+	r.zones, r.plan = s.Zones, s.Plan
+	names := r.targets(s.Zones, s.Plan)
 	if n := len(names); n > MaxTargets {
 		slices.SortFunc(names, slices.Compare[wire.Name]) // so that the same ones count every time
 		names = names[:MaxTargets]

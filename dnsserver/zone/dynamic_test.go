@@ -66,7 +66,7 @@ func TestAlias(t *testing.T) {
 		"q.any.example A = flatten host.example. by *.any.example.",
 		"any.example A = no data")
 	var got []string
-	for _, name := range s.OutsideTargets() {
+	for _, name := range s.OutsideTargets(nil) {
 		got = append(got, name.String())
 	}
 	if want := []string{"target.elsewhere.test.", "x.sub.example.", "b.elsewhere.test.", "other.elsewhere.test."}; !slices.Equal(got, want) {
