@@ -126,10 +126,11 @@ func (a *Answerer) answer(dst, msg []byte, from netip.AddrPort, limit int) []byt
 		return dst
 	}
 	a.reset(dst, from, limit)
-	a.options()
+	a.checkCookie()
 	if a.overLimit(from.Addr()) {
 		return a.shed(dst)
 	}
+	a.options()
 	rcode, done := a.refuse(outcome)
 	if !done {
 		rcode = a.resolve()
@@ -149,9 +150,8 @@ func (a *Answerer) reset(dst []byte, from netip.AddrPort, limit int) {
 	a.names = a.names[:0]
 }
 
-// options answers the query's EDNS options but the client subnet, which the decision needs first.
+// options answers the query's EDNS options but its cookie and the client subnet, which the limits and the decision need first.
 func (a *Answerer) options() {
-	a.checkCookie()
 	if a.NSID != "" {
 		a.builder.SetNSID(a.NSID)
 	}

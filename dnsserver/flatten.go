@@ -11,7 +11,9 @@ const flattenAny = wire.TypeA
 // own; nothing of the way is shown. What other types it has was looked up before.
 func (a *Answerer) flatten() (rcode wire.RCode, more bool) {
 	p := &a.path
-	p.flat = true
+	if !p.flat {
+		p.flat, p.home = true, p.match.Zone
+	}
 	if a.rrtype == wire.TypeANY {
 		a.rrtype = flattenAny
 	}
@@ -23,7 +25,6 @@ func (a *Answerer) flatten() (rcode wire.RCode, more bool) {
 
 // flattenOutside writes the addresses of a name in no zone of ours, as resolvers last found them.
 func (a *Answerer) flattenOutside() wire.RCode {
-	a.builder.SetAuthoritative()
 	set, known := a.snapshot.Outside.Find(a.path.name, a.rrtype)
 	switch {
 	case !known:

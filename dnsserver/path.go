@@ -23,6 +23,7 @@ type path struct {
 	// owner is the name that what is found is sent with. It is the name that was looked up, but from an ALIAS on, whose way is not
 	// shown, it stays, and the answer's TTL is at most ttl, the least on the way.
 	owner wire.Name
+	home  *zone.Zone // if flat: that holds the ALIAS
 	flat  bool
 	ttl   uint32
 	cut   bool // the way goes on, but is not followed: too long, or a circle
@@ -32,6 +33,7 @@ type path struct {
 type link struct {
 	owner wire.Name
 	kind  zone.Kind
+	cut   wire.Name   // if kind is Redirect: the owner of the DNAME
 	steer *zone.Steer // that chose the target; nil = a static one
 }
 
@@ -49,7 +51,7 @@ func (p *path) advance(target wire.Name, steer *zone.Steer) bool {
 		p.cut = true
 		return false
 	}
-	p.links[p.n] = link{p.name, p.match.Kind, steer}
+	p.links[p.n] = link{p.name, p.match.Kind, p.match.Cut, steer}
 	p.n++
 	for i := range p.links[:p.n] {
 		if bytes.Equal(p.links[i].owner, target) {
@@ -67,7 +69,7 @@ func (p *path) advance(target wire.Name, steer *zone.Steer) bool {
 // redirected reports whether the DNAME of an owner was met before on the way: it is in the answer already, and a record is there once.
 func (p *path) redirected(cut wire.Name) bool {
 	for i := range p.links[:p.n] {
-		if l := &p.links[i]; l.kind == zone.Redirect && l.owner.IsSubdomainOf(cut) {
+		if l := &p.links[i]; l.kind == zone.Redirect && bytes.Equal(l.cut, cut) {
 			return true
 		}
 	}

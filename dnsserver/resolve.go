@@ -86,15 +86,20 @@ func (a *Answerer) add(set *wire.RRset) {
 	}
 }
 
-// nothing writes a negative answer and returns its code. The name of an ALIAS exists, whatever its target does. No decision leads here,
-// so it holds for everybody, as it must: caches keep negative answers without regard to a scope (RFC 7871 7.4).
+// nothing writes a negative answer and returns its code. The name of an ALIAS exists, whatever its target does, and lacks data for no
+// longer than the way to its target holds. Unless a policy chose an alias on the way, no decision leads here, so it holds for everybody,
+// as it must: caches keep negative answers without regard to a scope (RFC 7871 7.4).
 func (a *Answerer) nothing(rcode wire.RCode) wire.RCode {
-	p, z := &a.path, a.path.match.Zone
-	if p.flat {
-		rcode, z = wire.NoError, p.first
+	p := &a.path
+	if !p.flat {
+		z := p.match.Zone
+		a.builder.Add(wire.Authority, z.Apex(), z.Negative())
+		return rcode
 	}
-	a.builder.Add(wire.Authority, z.Apex(), z.Negative())
-	return rcode
+	soa := p.home.Negative()
+	a.flattened = wire.RRset{Type: soa.Type, TTL: min(p.ttl, soa.TTL), RData: soa.RData}
+	a.builder.Add(wire.Authority, p.home.Apex(), &a.flattened)
+	return wire.NoError
 }
 
 // outside ends a path at a name that we are not authoritative for.

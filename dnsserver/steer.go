@@ -22,7 +22,7 @@ const (
 func (a *Answerer) steer() (rcode wire.RCode, more bool) {
 	p, steer := &a.path, a.path.match.Steer
 	rrtype := a.steeredType(steer)
-	if !a.decide(steer, familyOf(rrtype)) {
+	if rrtype == wire.TypeANY || !a.decide(steer, familyOf(rrtype)) {
 		return a.nothing(wire.NoError), false
 	}
 	ttl := steeredTTL(steer.TTL, a.decided.TTL)
@@ -55,7 +55,7 @@ func (a *Answerer) steer() (rcode wire.RCode, more bool) {
 // anyOrder is what ANY gets one set of, if the service has it (RFC 8482 4.1).
 var anyOrder = [...]uint16{wire.TypeA, wire.TypeAAAA, wire.TypeHTTPS, wire.TypeSVCB, wire.TypeSRV, wire.TypeMX, wire.TypeTXT}
 
-// steeredType returns the type of the records that answer: a CNAME stands for all.
+// steeredType returns the type of the records that answer: a CNAME stands for all. ANY is left where there is none.
 func (a *Answerer) steeredType(steer *zone.Steer) uint16 {
 	if steer.Types.Has(wire.TypeCNAME) {
 		return wire.TypeCNAME

@@ -25,6 +25,7 @@ const whoamiTTL = 1
 //
 // The answer is tailored to the subnet, so its scope is all of what came (RFC 7871 7.2.1).
 func (a *Answerer) whoami() wire.RCode {
+	before := a.scope // of what led here
 	if a.query.HasSubnet && a.query.Subnet.IsValid() {
 		a.scope = max(a.scope, uint8(a.query.Subnet.Bits()))
 	}
@@ -37,7 +38,7 @@ func (a *Answerer) whoami() wire.RCode {
 	case t == wire.TypeA && from.Is4(), t == wire.TypeAAAA && from.Is6():
 		a.builder.AddAddresses(a.path.owner, whoamiTTL, append(a.addrs[:0], from))
 	default:
-		a.scope = 0
+		a.scope = before
 		return a.nothing(wire.NoError)
 	}
 	return wire.NoError

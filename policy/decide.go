@@ -29,6 +29,9 @@ type Scratch struct {
 	rec     *recorder // nil unless explaining
 }
 
+// Forget lets go of the Plan of the last Query, of which a Scratch holds a part until the next. It keeps its room.
+func (s *Scratch) Forget() { s.views, s.rec = nil, nil }
+
 // A candidate is an endpoint on its way through the stages: 16 bytes, copied freely.
 type candidate struct {
 	id     EndpointID

@@ -69,6 +69,9 @@ func (b *Builder) Reset(dst []byte, q *Query, limit int) {
 	b.limit = b.end - b.reserve()
 }
 
+// Forget lets go of the names of earlier responses, which may hold memory of zones that are no more. It comes before Reset.
+func (b *Builder) Forget() { b.suffixes, b.known = [maxSuffixes]suffix{}, 0 }
+
 // reserve is the number of bytes that Finish will add for EDNS as such and the client subnet.
 func (b *Builder) reserve() int {
 	switch {
