@@ -102,6 +102,43 @@ func TestFailingAccepts(t *testing.T) {
 	})
 }
 
+// TestNoFiles: where files run out before places do, the connection idle for longest gives its own to who comes.
+func TestNoFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		snap := testSnapshot(t, nil)
+		s := New(Config{Listen: []string{"127.0.0.1:0"}}, func() *registry.Snapshot { return snap }, slog.New(slog.DiscardHandler))
+		l := &scriptedListener{next: make(chan net.Conn), closed: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.serveTCP(ctx, l) }()
+		var clients [2]net.Conn
+		for i := range clients {
+			server, client := net.Pipe()
+			l.next <- remoteConn{server}
+			synctest.Wait()
+			clients[i] = client
+		}
+		l.next <- nil
+		if _, err := clients[0].Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the connection idle for longest: %v", err)
+		}
+		if _, err := clients[1].Write(framed(t, query("mail.gslb.example", dns.TypeA))); err != nil {
+			t.Fatal(err)
+		}
+		if r := readMsg(t, clients[1]); len(r.Answer) != 1 {
+			t.Errorf("the other: %v", r)
+		}
+		if n := s.conns.rejected[rejectEvicted].Load(); n != 1 {
+			t.Errorf("%d counted as evicted", n)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		_ = clients[1].Close()
+	})
+}
+
 // TestRejectionsAreCounted: what is not served shows in the metrics, and why.
 func TestRejectionsAreCounted(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -32,7 +32,7 @@ type rejection uint8
 
 const (
 	rejectClient  rejection = iota // its client has its share
-	rejectEvicted                  // it was idle for longest when a new one needed a place
+	rejectEvicted                  // it was idle for longest when a new one needed its place or file
 	rejectAccept                   // the operating system would not hand it over
 	rejectProxy                    // it is from a proxy, and does not begin with a good header
 	numRejections
@@ -54,16 +54,30 @@ func (cs *conns) admit(c *conn) bool {
 		return false
 	}
 	if cs.byUse.Len() >= cs.limits.Connections {
-		oldest := cs.byUse.Front().Value.(*conn)
-		cs.drop(oldest)
-		cs.rejected[rejectEvicted].Add(1)
-		_ = oldest.Close() // its goroutine sees that and ends
+		cs.evict()
 	}
 	c.place.use = cs.byUse.PushBack(c)
 	if !cs.until.IsZero() { // accepted at the last moment
 		c.endAt(cs.until)
 	}
 	return true
+}
+
+// relieve makes room for a connection that the process has no file for: the limit is lower than it was meant to be.
+func (cs *conns) relieve() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.byUse.Len() > 0 {
+		cs.evict()
+	}
+}
+
+// evict closes the connection that has been idle for longest. There is one, and conns are locked.
+func (cs *conns) evict() {
+	oldest := cs.byUse.Front().Value.(*conn)
+	cs.drop(oldest)
+	cs.rejected[rejectEvicted].Add(1)
+	_ = oldest.Close() // its goroutine sees that and ends
 }
 
 // take counts a connection for its client, and reports whether that one may have it. A proxy has many clients: its connections count

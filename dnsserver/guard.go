@@ -25,7 +25,7 @@ type RateConfig struct {
 	Burst int
 
 	// Slip is of how many queries beyond the limit one gets a response, empty and truncated, which lets a client in need come over
-	// TCP and gives an attacker no more bytes than it sent; the others are dropped. 1 answers each of them so, 2 every other one; a
+	// TCP and gives an attacker no more bytes than it sent and a cookie; the others are dropped. 1 answers each of them so, 2 every other one; a
 	// negative number drops them all. Default 1.
 	Slip int
 

@@ -240,6 +240,50 @@ func TestStopWithSlowReader(t *testing.T) {
 	}
 }
 
+// TestReaderOfNothing: a client that asks for much and reads nothing is answered as far as some buffers go, not megabytes.
+func TestReaderOfNothing(t *testing.T) {
+	s, _ := start(t, Config{Listen: []string{"127.0.0.1:0"}})
+	var small net.Dialer
+	if runtime.GOOS == "linux" { // before the connection is made, so that it never was larger
+		small.Control = func(_, _ string, rc syscall.RawConn) error {
+			return rc.Control(func(fd uintptr) {
+				_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+				_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 4096)
+			})
+		}
+	}
+	c, err := small.Dial("tcp", s.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	queries := make([]*dns.Msg, 500)
+	for i := range queries {
+		queries[i] = query("big.gslb.example", dns.TypeTXT)
+	}
+	size := len(answer(t, testAnswerer(testSnapshot(t, nil), TCP), queries[0]).String())
+	for msgs := framed(t, queries...); err == nil; { // until the server reads no more, for it cannot write
+		if err = c.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
+			_, err = c.Write(msgs)
+		}
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	var made totals
+	made.requests, made.responses, made.answers = map[requestKey]uint64{}, map[[2]string]uint64{}, map[answerKey]uint64{}
+	for _, c := range s.counters {
+		made.add(c)
+	}
+	n := uint64(0)
+	for _, k := range made.requests {
+		n += k
+	}
+	if most := uint64(8 * kernelBuffer); n*uint64(size) > most {
+		t.Errorf("%d answers of about %d bytes were made, more than %d bytes", n, size, most)
+	}
+}
+
 func TestListenErrors(t *testing.T) {
 	s, _ := start(t, Config{Listen: []string{"127.0.0.1:0"}})
 	taken := s.Addrs()[0].String()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -38,6 +39,9 @@ func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
 			return fmt.Errorf("dnsserver: accept on %s: %w", l.Addr(), err)
 		case err != nil:
 			s.conns.rejected[rejectAccept].Add(1)
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+				s.conns.relieve()
+			}
 			if failed++; failed == 1 {
 				s.log.Warn("dns: cannot accept connections", "address", l.Addr().String(), "error", err)
 			}
@@ -51,6 +55,7 @@ func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
 			failed = 0
 		}
 		from := nc.RemoteAddr().(*net.TCPAddr).AddrPort()
+		bound(nc)
 		c := newConn(nc, netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()), &s.conns.limits, s.tcp)
 		c.proxied = s.settings.Load().proxies.contain(c.from.Addr())
 		if !s.conns.admit(c) {
@@ -61,6 +66,18 @@ func (s *Server) serveTCP(ctx context.Context, l net.Listener) error {
 			defer s.conns.remove(c)
 			c.serve(s.conns)
 		})
+	}
+}
+
+// kernelBuffer is the most bytes, in either direction, that the kernel keeps for a connection whose other side waits; it keeps as much
+// again for its own needs. Left to itself, it would keep megabytes for whoever sends much and reads nothing.
+const kernelBuffer = 64 << 10
+
+// bound bounds what a connection takes of the kernel's memory. Where the system refuses, its own bounds hold.
+func bound(nc net.Conn) {
+	if c, ok := nc.(*net.TCPConn); ok {
+		_ = c.SetReadBuffer(kernelBuffer)
+		_ = c.SetWriteBuffer(kernelBuffer)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -21,7 +20,7 @@ const (
 	inStride   = inSize + 64 // between buffers, so that their beginnings do not all compete for one set of the processor's cache
 	outSlack   = 1024        // room beyond the largest response, for the record that does not fit
 	controlLen = 64          // room for one PKTINFO control message
-	drainLimit = 256         // batches that are still answered after the end was asked for
+	drainTime  = time.Second // in which what waits is answered after the end was asked for: many times what a full socket takes
 )
 
 // A udpWorker is one socket and the goroutine that serves it: a batch in, its answers, a batch out. It sleeps in the system call that
@@ -34,6 +33,7 @@ type udpWorker struct {
 	place    int // in the group
 	answerer *Answerer
 	udpSize  int
+	single   bool // the system has no batches
 	ending   atomic.Bool
 	load     load
 	start    time.Time // of the batch at hand
@@ -108,6 +108,8 @@ func (w *udpWorker) run(ctx context.Context) error {
 			w.start = time.Now()
 			w.answerer.renew()
 			w.load.idle(w)
+		case !w.single && (err == unix.ENOSYS || err == unix.EPERM): // an old one, or a sandbox
+			w.single = true
 		case err == unix.EINTR || err == unix.ENOMEM || err == unix.ENOBUFS || err == unix.ECONNREFUSED:
 			// of this call alone
 		case err != 0:
@@ -123,35 +125,12 @@ func (w *udpWorker) run(ctx context.Context) error {
 // come in and can be received.
 func wake(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) }
 
-// receive reads a batch, and waits for its first message, but no longer than idleTime.
-func (w *udpWorker) receive() (int, syscall.Errno) {
-	n, e := w.receiveNow()
-	if e != unix.EAGAIN {
-		return n, e
-	}
-	r, _, e := unix.Syscall6(unix.SYS_RECVMMSG, w.fd, uintptr(unsafe.Pointer(&w.recv)), batch, unix.MSG_WAITFORONE, 0, 0)
-	if e != 0 {
-		return 0, e
-	}
-	return int(r), 0
-}
-
-// receiveNow reads a batch without waiting. As it never waits, the Go scheduler is not told of the call: it would take other threads
-// to stand in for one that is merely busy.
-func (w *udpWorker) receiveNow() (int, syscall.Errno) {
-	n, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, w.fd, uintptr(unsafe.Pointer(&w.recv)), batch, unix.MSG_DONTWAIT, 0, 0)
-	if e != 0 {
-		return 0, e
-	}
-	return int(n), 0
-}
-
 // drain shuts the socket to newcomers and answers what was received before. A query that comes later is refused by the kernel, so
 // that its sender knows at once; without that, one that came between the last read and the close would be lost without a word.
 func (w *udpWorker) drain() {
 	w.group.end()
 	refuseNewcomers(w.fd)
-	for range drainLimit {
+	for end := time.Now().Add(drainTime); time.Now().Before(end); {
 		n, e := w.receiveNow()
 		if e != 0 || n == 0 {
 			return // nothing waits any more, or nothing can be read
@@ -197,25 +176,6 @@ func (w *udpWorker) serve(n int) {
 		w.rearm(i)
 	}
 	w.answerer.took(n, time.Since(w.start))
-}
-
-// transmit sends the first n answers. One that the system refuses, or has no room for in sendTime, is given up, not the others.
-func (w *udpWorker) transmit(n int) {
-	for sent := 0; sent < n; {
-		to, left := uintptr(unsafe.Pointer(&w.send[sent])), uintptr(n-sent)
-		done, _, e := unix.RawSyscall6(unix.SYS_SENDMMSG, w.fd, to, left, unix.MSG_DONTWAIT, 0, 0)
-		if e == unix.EAGAIN {
-			done, _, e = unix.Syscall6(unix.SYS_SENDMMSG, w.fd, to, left, 0, 0, 0)
-		}
-		switch e {
-		case 0:
-			sent += int(done)
-		case unix.EINTR:
-		default:
-			w.answerer.counters.drop(dropSend)
-			sent++
-		}
-	}
 }
 
 // keepSource makes the control data of message i what a response needs to leave from the address that the message was sent to: the

@@ -71,7 +71,7 @@ func openUDP(addr netip.AddrPort) (*os.File, error) {
 
 // setUDPOptions asks for: a socket for each worker on one port; no belief in path MTUs, which a forger could lower to have responses
 // fragmented; where every address of the machine is served, the one that each query was sent to, which must be the source of its
-// response (RFC 2181 4); a long queue; an end to waiting.
+// response (RFC 2181 4); a long queue; an end to waiting. A sandbox that lacks the second or the long queue is served without.
 func setUDPOptions(fd int, addr netip.Addr) error {
 	type option struct {
 		name                 string
@@ -83,7 +83,7 @@ func setUDPOptions(fd int, addr netip.Addr) error {
 		discover = option{"IP_MTU_DISCOVER", unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT}
 		info = option{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1}
 	}
-	options := []option{{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}, discover}
+	options := []option{{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}}
 	if addr.IsUnspecified() { // else the socket's own address is the source, and looking it up for each packet is waste
 		options = append(options, info)
 	}
@@ -92,6 +92,7 @@ func setUDPOptions(fd int, addr netip.Addr) error {
 			return fmt.Errorf("set %s: %w", o.name, err)
 		}
 	}
+	_ = unix.SetsockoptInt(fd, discover.level, discover.option, discover.value)
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize) != nil { // beyond net.core.rmem_max, if we may
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize) // as far as it; shorter is no error
 	}
