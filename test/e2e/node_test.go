@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	peers "github.com/meridian-gslb/meridian/test/peer"
 )
 
 // meridian is the path of the binary under test, built once.
@@ -58,24 +59,7 @@ func fileExists(p string) bool {
 }
 
 // freePort returns a port of 127.0.0.1 that is free for TCP and UDP.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		l.Close()
-		if err == nil {
-			u.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
+func freePort(t *testing.T) int { return peers.FreePort(t) }
 
 func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 

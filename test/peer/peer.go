@@ -4,12 +4,14 @@ package peer
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -42,15 +44,27 @@ func isFile(p string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// FreePort returns a port of 127.0.0.1 that was free for TCP and UDP just now.
+// The ports that FreePort chooses from lie below those that systems give to clients, so that none of the many clients in tests takes
+// one before the server does.
+const (
+	firstPort = 10_000
+	numPorts  = 20_000
+)
+
+// nextPort is where FreePort goes on, from a place of chance: tests of other packages run at the same time.
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(rand.Uint32N(numPorts)) }
+
+// FreePort returns a port of 127.0.0.1 that was free for TCP and UDP just now, and that it has not returned before.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+	for range numPorts {
+		port := firstPort + int(nextPort.Add(1)%numPorts)
+		l, err := net.Listen("tcp4", Local(port))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
 		u, err := net.ListenPacket("udp4", Local(port))
 		l.Close()
 		if err == nil {
