@@ -45,7 +45,7 @@ fuzz: ## every fuzzer for FUZZTIME (1m)
 	  d=$$(dirname $$f); for n in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
 	    echo "== $$d $$n"; $(GO) test -run '^$$' -fuzz "^$$n\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$d; done; done
 
-flood: ## attacks over loopback, a minute each; on a machine that does nothing else
+flood: ## attacks over loopback, a minute each; as root, on a machine that does nothing else
 	FLOOD_SECONDS=60 $(GO) test -count 1 -timeout 30m -v ./test/flood
 
 deps: ## what the tests need of the system: installed if root on Debian, else named

@@ -11,12 +11,17 @@ import (
 	"time"
 )
 
-// TestIdleConnections holds 10,000 idle connections, as far as this process may have as many files, and some on which a byte of an
-// endless query comes each second: none of it disturbs UDP, and the memory it takes is bounded.
+// TestIdleConnections holds idle connections, 10,000 on a machine that does nothing else, as far as this process may have as many files,
+// and 1,000 on which a byte of an endless query comes each second: none of it disturbs UDP, and the memory it takes is bounded.
 func TestIdleConnections(t *testing.T) {
 	s := startServer(t, limited)
 	memory := s.memory(t, "VmRSS")
-	want := min(10_000, files(t)-200)
+	d, alone := duration(t)
+	want, least := 2000, 90 // of a hundred queries, that the first attempt must bring an answer to
+	if alone {
+		want, least = 10_000, 99
+	}
+	want = min(want, files(t)-200)
 	conns := make([]net.Conn, 0, want)
 	defer func() {
 		for _, c := range conns {
@@ -31,7 +36,7 @@ func TestIdleConnections(t *testing.T) {
 		}
 		conns = append(conns, c)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for s.metric(t, "meridian_dns_tcp_connections") < float64(want) && time.Now().Before(deadline) {
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -49,7 +54,6 @@ func TestIdleConnections(t *testing.T) {
 	}()
 	var good stub
 	done := make(chan struct{})
-	d, _ := duration(t)
 	time.AfterFunc(d, func() { close(done) })
 	good.run(t, s, "127.77.0.1", done)
 	open := s.metric(t, "meridian_dns_tcp_connections")
@@ -58,7 +62,7 @@ func TestIdleConnections(t *testing.T) {
 	grown := s.memory(t, "VmHWM") - memory
 	t.Logf("%d connections, %.0f still open, %d bytes each; stubs: %d asked, %d answered, %d at the first attempt",
 		want, open, grown/want, good.asked.Load(), good.answered.Load(), good.first.Load())
-	if asked := good.asked.Load(); good.answered.Load() != asked || good.first.Load()*100 < asked*99 {
+	if asked := good.asked.Load(); good.answered.Load() != asked || good.first.Load()*100 < asked*int64(least) {
 		t.Errorf("of %d queries over UDP %d were answered, %d at the first attempt", asked, good.answered.Load(), good.first.Load())
 	}
 	if open < float64(want-1000) {
