@@ -51,16 +51,17 @@ const (
 	numPorts  = 20_000
 )
 
-// nextPort is where FreePort goes on, from a place of chance: tests of other packages run at the same time.
-var nextPort atomic.Uint32
-
-func init() { nextPort.Store(rand.Uint32N(numPorts)) }
+// FreePort begins at a place of chance, for tests of other packages run at the same time, and goes on from port to port.
+var (
+	begin  = rand.Uint32N(numPorts)
+	chosen atomic.Uint32
+)
 
 // FreePort returns a port of 127.0.0.1 that was free for TCP and UDP just now, and that it has not returned before.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range numPorts {
-		port := firstPort + int(nextPort.Add(1)%numPorts)
+		port := firstPort + int((begin+chosen.Add(1))%numPorts)
 		l, err := net.Listen("tcp4", Local(port))
 		if err != nil {
 			continue
