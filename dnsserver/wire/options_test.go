@@ -52,7 +52,7 @@ func TestParseCookie(t *testing.T) {
 	}
 }
 
-// TestParseRequests: NSID and keepalive are asked for by empty options (RFC 5001 2.1, 7828 3.2.1).
+// TestParseRequests: NSID and keepalive are asked for by options that should be empty (RFC 5001 2.1, 2.2, 7828 3.2.1).
 func TestParseRequests(t *testing.T) {
 	var q Query
 	for _, tt := range []struct {
@@ -62,7 +62,7 @@ func TestParseRequests(t *testing.T) {
 	}{
 		{"nothing", nil, false, false, false},
 		{"NSID", []dns.EDNS0{raw(3, "")}, true, false, false},
-		{"NSID that says something", []dns.EDNS0{raw(3, "me")}, false, false, false},
+		{"NSID with a payload, which is ignored", []dns.EDNS0{raw(3, "me")}, true, false, false},
 		{"keepalive", []dns.EDNS0{raw(11, "")}, false, true, false},
 		{"keepalive with a time", []dns.EDNS0{raw(11, "\x00\x64")}, false, false, true},
 		{"both, twice", []dns.EDNS0{raw(3, ""), raw(11, ""), raw(3, ""), raw(11, "")}, true, true, false},

@@ -54,7 +54,7 @@ type Query struct {
 	// any (RFC 7873 4). It is nil without one.
 	Cookie []byte
 
-	NSID         bool // the name server's identifier is asked for: the option is there, and empty (RFC 5001 2.1)
+	NSID         bool // the name server's identifier is asked for (RFC 5001 2.1)
 	Keepalive    bool // the client can hold its TCP connection open, and asks for how long (RFC 7828 3.2.1)
 	BadKeepalive bool // a keepalive option that is not empty: an error over TCP, over UDP nothing is to be read from it (RFC 7828 3.2.2)
 
@@ -245,7 +245,7 @@ func (q *Query) readOption(code uint16, data []byte) bool {
 	case optCookie:
 		return q.readCookie(data)
 	case optNSID:
-		q.NSID = q.NSID || len(data) == 0
+		q.NSID = true // a payload must not be there, and is to be ignored (RFC 5001 2.1, 2.2)
 	case optKeepalive:
 		q.Keepalive = q.Keepalive || len(data) == 0
 		q.BadKeepalive = q.BadKeepalive || len(data) != 0
