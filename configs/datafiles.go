@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // errNoFiles is why a text without a place in a file system cannot name data files.
@@ -36,11 +37,21 @@ func alone() setting {
 	}
 }
 
+// opened is how data files are opened: a FIFO that nobody writes to must not hold up whoever reads.
+const opened = os.O_RDONLY | syscall.O_NONBLOCK
+
 // below is the setting of a file of the operating system.
 func below(dir string) setting {
 	return setting{
-		open:   func(path string) (fs.File, error) { return os.Open(path) },
-		openIn: func(dir, name string) (fs.File, error) { return os.OpenInRoot(dir, name) },
+		open: func(path string) (fs.File, error) { return os.OpenFile(path, opened, 0) },
+		openIn: func(dir, name string) (fs.File, error) {
+			root, err := os.OpenRoot(dir)
+			if err != nil {
+				return nil, err
+			}
+			defer root.Close()
+			return root.OpenFile(name, opened, 0)
+		},
 		resolve: func(path string) string {
 			switch {
 			case path == "":
@@ -58,7 +69,7 @@ func below(dir string) setting {
 // change and costs nothing to copy.
 type Files struct{ stamps []stamp } // in the order of their paths, each once
 
-// A stamp is what tells that a file changed: another file under the name, another size, another time of change.
+// A stamp is what tells that a file changed: another file under the name, another size, another time of change, others who may read it.
 type stamp struct {
 	path string
 	info fs.FileInfo // nil: there was nothing to read
@@ -110,7 +121,8 @@ func (s stamp) same(t stamp) bool {
 	case s.info == nil:
 		return true
 	}
-	return s.info.Size() == t.info.Size() && s.info.ModTime().Equal(t.info.ModTime()) && os.SameFile(s.info, t.info)
+	return s.info.Size() == t.info.Size() && s.info.ModTime().Equal(t.info.ModTime()) && s.info.Mode() == t.info.Mode() && sameOwner(s.info, t.info) &&
+		os.SameFile(s.info, t.info)
 }
 
 // openData opens a data file and notes it.
@@ -118,22 +130,32 @@ func (f *file) openData(path string) (fs.File, error) {
 	return f.openNoted(path, func() (fs.File, error) { return f.setting.open(path) })
 }
 
-// openNoted notes a data file that open opens. The stamp is taken before anything is read, so that a change meanwhile is seen as one.
+// openNoted notes a data file that open opens. The stamp is taken before anything is read, so that a change meanwhile is seen as one;
+// of a file that cannot be opened it is the one that a look from outside finds, as the next look will.
 func (f *file) openNoted(path string, open func() (fs.File, error)) (fs.File, error) {
-	r, err := open()
-	var info fs.FileInfo
-	if err == nil {
-		if info, err = r.Stat(); err == nil && info.IsDir() {
-			err = errors.New("is a directory")
-		}
-		if err != nil {
-			r.Close()
-		}
+	before := stamp{path: path}
+	if f.setting.native {
+		before = before.now()
 	}
-	f.note(stamp{path, info})
+	r, err := open()
 	if err != nil {
+		f.note(before)
 		return nil, err
 	}
+	info, err := r.Stat()
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = errors.New("is a directory")
+	case !info.Mode().IsRegular():
+		err = errors.New("is not a regular file")
+	}
+	if err != nil {
+		f.note(before)
+		r.Close()
+		return nil, err
+	}
+	f.note(stamp{path, info})
 	return r, nil
 }
 

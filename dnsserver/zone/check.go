@@ -36,7 +36,7 @@ func (d *draft) checkFile(s *Set) {
 		}
 		n := &d.zone.nodes[i]
 		for _, name := range d.zone.rrset(n, wire.TypeNS).RData {
-			if why := dynamic(s.Lookup(name, wire.TypeA)); why != "" {
+			if why := s.dynamic(name); why != "" {
 				if at, ok := d.spec.RRs.search(d.zone.nameOf(n), wire.TypeNS, name); ok {
 					d.fault(at, "%s %s; the addresses of a name server must be static", show(wire.Name(name)), why)
 				}
@@ -45,15 +45,26 @@ func (d *draft) checkFile(s *Set) {
 	}
 }
 
-// dynamic says why the addresses that were looked up are not static, or nothing.
-func dynamic(m Match) string {
-	switch m.Kind {
-	case Steered:
-		return "is steered by a service"
-	case Flatten:
-		return "has the addresses of an alias"
-	case Whoami:
-		return "tells of the client"
+// dynamic says why the addresses of a name, or of what its CNAMEs and DNAMEs lead to, are not static, or nothing.
+func (s *Set) dynamic(first wire.Name) string {
+	for _, rrtype := range [...]uint16{wire.TypeA, wire.TypeAAAA} {
+		name, through := first, ""
+		for range MaxChain + 1 {
+			m := s.Lookup(name, rrtype)
+			switch m.Kind {
+			case Steered:
+				return through + "is steered by a service"
+			case Flatten:
+				return through + "has the addresses of an alias"
+			case Whoami:
+				return through + "tells of the client"
+			}
+			next, ok := m.next(name)
+			if !ok {
+				break
+			}
+			name, through = next, "leads to "+show(next)+", which "
+		}
 	}
 	return ""
 }
@@ -173,12 +184,14 @@ func (d *draft) checkRedirect(s *Set, owner, first wire.Name, path []string) {
 // checkServer checks the target of an NS record: a name with static addresses, if it is ours.
 func (d *draft) checkServer(s *Set, o *owner, name wire.Name, path []string) {
 	m := s.Lookup(name, wire.TypeA)
+	if why := s.dynamic(name); why != "" && m.Kind != Alias && m.Kind != Redirect {
+		d.problem(path, "%s %s; the addresses of a name server must be static", show(name), why)
+		return
+	}
 	switch m.Kind {
 	case NotAuth, Answer:
 	case Alias, Redirect:
 		d.problem(path, "%s is an alias (CNAME); a name server needs the name it stands for (RFC 2181 10.3)", show(name))
-	case Steered, Flatten, Whoami:
-		d.problem(path, "%s %s; the addresses of a name server must be static", show(name), dynamic(m))
 	case Referral:
 		if !bytes.Equal(m.Cut, o.name) {
 			return // the glue is the other delegation's affair
