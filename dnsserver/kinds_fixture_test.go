@@ -88,7 +88,7 @@ func kindZones() []zone.Spec {
 	}
 }
 
-// kindSnapshot returns the world of kindServices and kindZones.
+// kindSnapshot returns the world of the other tests, and that of kindServices and kindZones.
 func kindSnapshot(t testing.TB) *registry.Snapshot {
 	t.Helper()
 	spec := testPolicySpec()
@@ -99,7 +99,7 @@ func kindSnapshot(t testing.TB) *registry.Snapshot {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	zones, problems := zone.Compile(kindZones(), plan)
+	zones, problems := zone.Compile(append(testZones(), kindZones()...), plan)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/registry"
 )
 
 // FuzzAnswer checks what holds of the response to any message at all, over both transports.
@@ -19,13 +21,43 @@ func FuzzAnswer(f *testing.F) {
 			f.Add(pack(f, query(name+".gslb.example", qtype, subnet("198.51.100.0/24"))), uint16(4444))
 		}
 	}
+	for i, r := range kindZones()[0].Records {
+		name := strings.TrimPrefix("x."+r.Owner+".k.example", "x.@.")
+		for j, qtype := range []uint16{dns.TypeA, dns.TypeCNAME, dns.TypeSRV, dns.TypeMX, dns.TypeTXT, dns.TypeHTTPS, dns.TypeSVCB, dns.TypeDNAME, dns.TypeANY} {
+			f.Add(pack(f, query(name, qtype, fuzzOptions()[(i+j)%len(fuzzOptions())])), uint16(4444))
+			f.Add(pack(f, query(strings.TrimPrefix(name, "x."), qtype, fuzzOptions()...)), uint16(4444))
+		}
+	}
+	for _, t := range traps() {
+		f.Add(pack(f, t.query), t.port)
+	}
 	f.Add(pack(f, query("gslb.example", dns.TypeNS, func(m *dns.Msg) { m.SetEdns0(65535, true) })), uint16(0))
-	s := testSnapshot(f, nil)
+	s := kindSnapshot(f)
 	f.Fuzz(func(t *testing.T, msg []byte, port uint16) {
 		for _, transport := range []Transport{UDP, TCP} {
-			checkResponse(t, testAnswerer(s, transport), msg, port)
+			checkResponse(t, fuzzAnswerer(s, transport), msg, port)
 		}
 	})
+}
+
+// fuzzOptions add EDNS options, one of every kind.
+func fuzzOptions() []func(*dns.Msg) {
+	options := []func(*dns.Msg){edns, subnet("198.51.100.0/24"), cookie("2464c4abcf10c957"), func(m *dns.Msg) { m.SetEdns0(512, true) }}
+	for _, code := range []uint16{dns.EDNS0NSID, dns.EDNS0TCPKEEPALIVE, 65001} {
+		options = append(options, func(m *dns.Msg) {
+			edns(m)
+			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_LOCAL{Code: code})
+		})
+	}
+	return options
+}
+
+// fuzzAnswerer returns an Answerer that tells all it can.
+func fuzzAnswerer(s *registry.Snapshot, transport Transport) *Answerer {
+	a := testAnswerer(s, transport)
+	a.NSID, a.Identity, a.Version, a.Site = "dub1", "dns-1", "1", "dub"
+	a.Keepalive = func() uint16 { return 50 }
+	return a
 }
 
 // checkResponse answers a message and checks the response against it.
@@ -49,15 +81,15 @@ func checkResponse(t *testing.T, a *Answerer, msg []byte, port uint16) {
 	if !bytes.Equal(out[:2], msg[:2]) || out[2]&0xf9 != msg[2]&0x79|0x80 || out[3]&0xf0 != 0 {
 		t.Fatalf("header %x in answer to %x", out[:12], msg[:12])
 	}
-	max := limit
+	most := limit
 	if a.Transport == UDP {
-		max = wire.MinUDP
+		most = wire.MinUDP
 		if a.query.HasOPT {
-			max = min(limit, max+int(a.query.UDPSize))
+			most = min(limit, max(most, int(a.query.UDPSize)))
 		}
 	}
-	if len(out) > max {
-		t.Fatalf("%d bytes, the client takes %d", len(out), max)
+	if len(out) > most {
+		t.Fatalf("%d bytes, the client takes %d", len(out), most)
 	}
 	if q := binary.BigEndian.Uint16(out[4:]); q > 0 && !bytes.HasPrefix(out[12:], msg[12:12+len(a.query.Name)+4]) {
 		t.Fatalf("question of %x in answer to %x", out, msg)
@@ -69,6 +101,9 @@ func checkResponse(t *testing.T, a *Answerer, msg []byte, port uint16) {
 	if (r.IsEdns0() != nil) != a.query.HasOPT {
 		t.Fatalf("OPT: %v", r)
 	}
+	if a.query.BadKeepalive { // an error over TCP alone
+		return
+	}
 	if a.Transport == UDP {
 		checkWhole(t, a, msg, r)
 	} else if r.Truncated {
@@ -79,7 +114,7 @@ func checkResponse(t *testing.T, a *Answerer, msg []byte, port uint16) {
 // checkWhole checks a response over UDP against the one over TCP: it has only whole RRsets of that, and TC says if it lacks any of
 // the answer or authority section, or glue.
 func checkWhole(t *testing.T, a *Answerer, msg []byte, cut *dns.Msg) {
-	full := testAnswerer(a.Snapshot(), TCP)
+	full := fuzzAnswerer(a.Snapshot(), TCP)
 	r := new(dns.Msg)
 	if err := r.Unpack(full.Answer(nil, msg, resolver, maxMessage)); err != nil {
 		t.Fatal(err)
