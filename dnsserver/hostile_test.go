@@ -116,3 +116,16 @@ func TestNoKindAllocates(t *testing.T) {
 		}
 	}
 }
+
+// FuzzEveryKind is TestHostileMessages with messages that a fuzzer makes.
+func FuzzEveryKind(f *testing.F) {
+	s, queries := everything(f)
+	for _, q := range queries {
+		f.Add(pack(f, q))
+	}
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		for _, transport := range []Transport{UDP, TCP} {
+			checkResponse(t, tellAll(testAnswerer(s, transport)), msg, 4444)
+		}
+	})
+}
