@@ -53,12 +53,14 @@ type Answerer struct {
 	snapshot *registry.Snapshot
 	now      int64
 	meter    meter
+	batch    []message // room for the largest
+	warm     uint32    // what warmUp has read
 
 	// Of the query at hand.
 	from        netip.AddrPort
-	query       wire.Query
-	rrtype      uint16 // that is looked up: the query's, or what ANY stands for
-	cookieValid bool   // the client is where it says: we sent it this cookie
+	query       *wire.Query // in the batch
+	rrtype      uint16      // that is looked up: the query's, or what ANY stands for
+	cookieValid bool        // the client is where it says: we sent it this cookie
 	builder     wire.Builder
 	path        path
 	located     bool // client is set
@@ -91,7 +93,7 @@ func NewAnswerer(o AnswererOptions) *Answerer {
 		o.Cookies = o.Cookies.withDefaults()
 	}
 	return &Answerer{
-		AnswererOptions: o, counters: newCounters(o.Transport, o.series), proxies: newProxies(o.Proxy), addrs: make([]netip.Addr, 0, maxAddresses),
+		batch: make([]message, 1), AnswererOptions: o, counters: newCounters(o.Transport, o.series), proxies: newProxies(o.Proxy), addrs: make([]netip.Addr, 0, maxAddresses),
 		names: make([]byte, 0, (maxAliases+1)*wire.MaxName), // of every alias, and of one that is not followed
 	}
 }
@@ -109,41 +111,37 @@ func (a *Answerer) Answer(dst, msg []byte, from netip.AddrPort, limit int) []byt
 
 // answer is Answer for one message of a batch.
 func (a *Answerer) answer(dst, msg []byte, from netip.AddrPort, limit int) []byte {
-	if len(a.proxies) > 0 {
-		var ok bool
-		if msg, from, ok = a.proxies.unwrap(msg, from); !ok {
-			a.counters.drop(dropProxy)
-			return dst
-		}
-	}
-	if from.Port() == 0 { // nobody listens there: a forgery
-		a.counters.drop(dropMalformed)
+	a.read(0, msg, from)
+	return a.reply(0, dst, limit)
+}
+
+// reply appends to dst the response to message i of the batch, as answer does.
+func (a *Answerer) reply(i int, dst []byte, limit int) []byte {
+	m := &a.batch[i]
+	if m.outcome == wire.Drop {
 		return dst
 	}
-	outcome := wire.Parse(msg, &a.query)
-	if outcome == wire.Drop {
-		a.counters.drop(dropMalformed)
-		return dst
-	}
+	a.query = &m.query
+	from := m.from
 	a.reset(dst, from, limit)
 	a.checkCookie()
 	if a.overLimit(from.Addr()) {
 		return a.shed(dst)
 	}
 	a.options()
-	rcode, done := a.refuse(outcome)
+	rcode, done := a.refuse(m.outcome)
 	if !done {
 		rcode = a.resolve()
 	}
 	a.builder.SetRCode(rcode)
-	a.counters.count(&a.query, from.Addr(), a.path.first, rcode)
+	a.counters.count(a.query, from.Addr(), a.path.first, rcode)
 	return a.builder.Finish(a.UDPSize, a.scope)
 }
 
 // reset begins the response to a query that was just parsed.
 func (a *Answerer) reset(dst []byte, from netip.AddrPort, limit int) {
 	a.from, a.rrtype = from, a.query.Type
-	a.builder.Reset(dst, &a.query, a.limit(limit))
+	a.builder.Reset(dst, a.query, a.limit(limit))
 	a.path.reset(a.query.Name)
 	a.scope, a.steered, a.located = 0, nil, false
 	a.set.reset()

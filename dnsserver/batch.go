@@ -1,10 +1,23 @@
 package dnsserver
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/policy"
 )
+
+// maxBatch is the most messages of a batch.
+const maxBatch = 32
+
+// A message is one of a batch, as it was read.
+type message struct {
+	from    netip.AddrPort // the client behind a proxy, if there is one
+	outcome wire.Outcome
+	query   wire.Query
+}
 
 // begin comes before the messages of a batch: all of them are answered from one snapshot, at one time.
 func (a *Answerer) begin() {
@@ -33,3 +46,48 @@ func (a *Answerer) forget() {
 
 // renew lets go of an old snapshot. A worker without work calls it now and then.
 func (a *Answerer) renew() { a.begin() }
+
+// read reads message i of the batch.
+func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
+	m := &a.batch[i]
+	m.outcome = wire.Drop
+	if len(a.proxies) > 0 {
+		var ok bool
+		if msg, from, ok = a.proxies.unwrap(msg, from); !ok {
+			a.counters.drop(dropProxy)
+			return
+		}
+	}
+	m.from = from
+	if from.Port() != 0 { // nobody listens there: a forgery
+		m.outcome = wire.Parse(msg, &m.query)
+	}
+	if m.outcome == wire.Drop {
+		a.counters.drop(dropMalformed)
+	}
+}
+
+// warmUp reads what the answers to the first n messages of the batch will look at, as far as it is in large tables. Memory answers such
+// reads at random places late, but many at one time: after this, none of the messages has to wait for itself.
+func (a *Answerer) warmUp(n int) {
+	if n < 2 {
+		return
+	}
+	var spots [maxBatch]struct {
+		name   zone.Spot
+		client policy.Spot
+	}
+	for i := range n {
+		if m := &a.batch[i]; m.outcome == wire.Good && m.query.Class == wire.ClassIN {
+			spots[i].name = a.snapshot.Zones.Spot(m.query.Name)
+			if m.query.HasSubnet {
+				spots[i].client = a.snapshot.Plan.Spot(m.query.Subnet)
+			}
+		}
+	}
+	warm := uint32(0)
+	for i := range n {
+		warm += spots[i].name.Touch() + spots[i].client.Touch()
+	}
+	a.warm = warm // else the compiler could leave out what nobody needs
+}

@@ -95,7 +95,7 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 		return false
 	}
 	if !a.located {
-		a.located, a.client = true, locate(&a.query, a.from.Addr())
+		a.located, a.client = true, locate(a.query, a.from.Addr())
 	}
 	a.steered, a.asked = steer, policy.Query{
 		Service: steer.Service,

@@ -55,7 +55,7 @@ type mmsghdr struct {
 
 func newUDPWorker(g *udpGroup, place int, file *os.File, a *Answerer, udpSize int) *udpWorker {
 	w := &udpWorker{file: file, addr: g.addr, group: g, place: place, answerer: a, udpSize: udpSize}
-	a.Now = func() int64 { return w.start.Unix() }
+	a.Now, a.batch = func() int64 { return w.start.Unix() }, make([]message, batch)
 	for i := range batch {
 		w.answers[i] = make([]byte, 0, udpSize+outSlack)
 		w.recvIov[i].Base = &w.in[i][0]
@@ -157,8 +157,12 @@ func (w *udpWorker) serve(n int) {
 	w.answerer.begin()
 	answers := 0
 	for i := range n {
+		w.answerer.read(i, w.in[i][:w.recv[i].len], addrPort(&w.names[i]))
+	}
+	w.answerer.warmUp(n)
+	for i := range n {
 		r := &w.recv[i]
-		out := w.answerer.answer(w.answers[i][:0], w.in[i][:r.len], addrPort(&w.names[i]), w.udpSize)
+		out := w.answerer.reply(i, w.answers[i][:0], w.udpSize)
 		if len(out) > 0 {
 			w.answers[i] = out
 			w.sendIov[answers].Base = &out[0]
