@@ -114,8 +114,8 @@ func (s *sender) send() (int, error) {
 		binary.BigEndian.PutUint64(random[:], x)
 		hex.Encode(s.out[i].Buffers[0][13:], random[:])
 		if oob := s.out[i].OOB; oob != nil {
-			copy(oob[specDst+1:], random[1:4])
-			oob[specDst+3] |= 1 // neither the network itself nor its broadcast address
+			copy(oob[specDst+1:], random[1:3])
+			oob[specDst+3] = 1 + random[3]%254 // neither the network itself nor its broadcast address
 		}
 	}
 	return s.packets.WriteBatch(s.out, 0)
