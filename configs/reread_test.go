@@ -189,3 +189,32 @@ func TestIncludesStayBelow(t *testing.T) {
 		t.Errorf("a link out of the directory: %v", err)
 	}
 }
+
+// Zone files are served with CNAMEs and DNAMEs that come to no end, as elsewhere, but every way of reading them says so, with the
+// line, also of a zone that was taken over because of what another zone now has.
+func TestCirclesAreWarnedOf(t *testing.T) {
+	d := newDesk(t)
+	const head = "$TTL 1h\n@ SOA ns.example.net. hostmaster 1 1h 10m 7d 10s\n@ NS ns.example.net.\n"
+	d.put("zones/a", head+"x CNAME y\ny CNAME x\nfar CNAME www.b.example.\nd DNAME e\ne DNAME d\ngood CNAME z\nz A 192.0.2.1\n")
+	check := func(c *Config, want ...string) {
+		t.Helper()
+		var got []string
+		for _, w := range c.Warnings {
+			if strings.Contains(w.Message, "lead") {
+				got = append(got, w.String())
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%d warnings: %q", len(got), got)
+		}
+		for i := range min(len(got), len(want)) {
+			if !strings.Contains(got[i], want[i]) {
+				t.Errorf("%q, want %q", got[i], want[i])
+			}
+		}
+	}
+	c := d.read()
+	check(c, "zones/a:4: ", "zones/a:5: ", "zones/a:7: ", "zones/a:8: ")
+	d.put("zones/b", head+"www CNAME far.a.example.\n")
+	check(d.reread(c), "zones/a:4: ", "zones/a:5: ", "zones/a:6: ", "zones/a:7: ", "zones/a:8: ", "zones/b:4: ")
+}

@@ -18,6 +18,7 @@ func (f *file) warn() {
 	f.warnSites()
 	f.warnOrder()
 	f.warnTargets()
+	f.warnCircles()
 	f.warnSecrets()
 	f.warnAdmin()
 	if f.config.DNS == nil && f.config.Edge == nil {
@@ -204,6 +205,15 @@ func (f *file) warnTargets() {
 				}
 			}
 		}
+	}
+}
+
+// warnCircles warns of CNAMEs and DNAMEs of zone files that come to no end. They are served, as other servers do; answers follow them a
+// bounded number of times.
+func (f *file) warnCircles() {
+	for _, p := range f.config.Compiled.Zones().Circles(f.zones) {
+		_, path := f.locate(p.Path)
+		f.warnings.add(Problem{File: p.File, Line: p.Line, Path: path.String(), Message: p.Msg})
 	}
 }
 

@@ -39,7 +39,7 @@ func (n *node) reload(ctx context.Context) (admin.Reloaded, error) {
 	n.files.Store(&cfg.Files)
 	n.refused = refused{}
 	s := n.put(cfg, now)
-	n.logWarnings(cfg)
+	n.logWarnings(cfg.Warnings)
 	return admin.Reloaded{File: n.file, Generation: s.Gen, Warnings: problems(cfg.Warnings)}, nil
 }
 
@@ -85,8 +85,8 @@ func refusal(err error) error {
 }
 
 // logWarnings logs what a configuration probably does not mean.
-func (n *node) logWarnings(cfg *configs.Config) {
-	for _, w := range cfg.Warnings {
+func (n *node) logWarnings(list []configs.Problem) {
+	for _, w := range list {
 		n.log.Warn("configuration", "warning", inOneLine(w))
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/meridian-gslb/meridian/configs"
@@ -44,10 +45,11 @@ func (n *node) rereadFiles(ctx context.Context) {
 		return
 	}
 	began := time.Now()
-	cfg, files, err := configs.Reread(n.config.Load())
+	was := n.config.Load()
+	cfg, files, err := configs.Reread(was)
 	n.files.Store(&files)
 	if err == nil {
-		err = restartNeeded(n.config.Load(), cfg)
+		err = restartNeeded(was, cfg)
 	}
 	if err != nil {
 		n.refused.files = err.Error()
@@ -60,5 +62,6 @@ func (n *node) rereadFiles(ctx context.Context) {
 		n.refused.config = ""
 	}
 	s := n.put(cfg, began)
+	n.logWarnings(slices.DeleteFunc(slices.Clone(cfg.Warnings), func(p configs.Problem) bool { return slices.Contains(was.Warnings, p) }))
 	n.log.Info("changed files are in force", "gen", s.Gen, "took", time.Since(began).Round(time.Millisecond).String())
 }

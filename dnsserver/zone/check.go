@@ -102,7 +102,9 @@ func (d *draft) checkTargets(s *Set, o *owner, pos int, set *wire.RRset) {
 		case wire.TypeCNAME:
 			d.checkChain(s, name, path)
 		case wire.TypeDNAME:
-			d.checkRedirect(s, o.name, name, path)
+			if why := s.redirectFault(o.name, name); why != "" {
+				d.problem(path, "%s", why)
+			}
 		case wire.TypeNS:
 			d.checkServer(s, o, name, path)
 		case wire.TypeMX, wire.TypeSRV:
@@ -126,58 +128,10 @@ func (d *draft) lacksDot(s *Set, rrtype uint16, text string, name wire.Name, pat
 	return true
 }
 
-// checkChain follows an alias to its end inside our zones, through CNAME, DNAME and alias alike.
+// checkChain refuses an alias that does not come to an end inside our zones.
 func (d *draft) checkChain(s *Set, first wire.Name, path []string) {
-	var seen []wire.Name
-	for name := first; ; {
-		for _, earlier := range seen {
-			if bytes.Equal(earlier, name) {
-				d.problem(path, "the alias leads into a circle through %s", show(name))
-				return
-			}
-		}
-		if seen = append(seen, name); len(seen) > MaxChain {
-			d.problem(path, "the alias leads through more than %d aliases; point it to the end of the chain", MaxChain)
-			return
-		}
-		m := s.Lookup(name, wire.TypeA)
-		next, ok := m.next(name)
-		if !ok {
-			if m.Kind == Redirect {
-				d.problem(path, "the alias leads to %s, which the DNAME of %s makes longer than a name can be (RFC 6672 2.2)", show(name), show(m.Cut))
-			}
-			return
-		}
-		name = next
-	}
-}
-
-// checkRedirect refuses DNAMEs that lead below themselves, or into a circle: every name below them would grow without end.
-func (d *draft) checkRedirect(s *Set, owner, first wire.Name, path []string) {
-	name := first
-	for links := 0; ; links++ {
-		if name.IsSubdomainOf(owner) {
-			d.problem(path, "the DNAME leads back below %s", show(owner))
-			return
-		}
-		if links == MaxChain {
-			d.problem(path, "the DNAME leads through more than %d DNAMEs; point it to the end of the chain", MaxChain)
-			return
-		}
-		// What holds for some name below the target holds for all of which nothing is known.
-		probe := append(wire.Name{1, 0}, name...)
-		if len(probe) > wire.MaxName {
-			return
-		}
-		m := s.Lookup(probe, wire.TypeA)
-		if m.Kind != Redirect {
-			return
-		}
-		next, ok := m.next(probe)
-		if !ok {
-			return
-		}
-		name = next.Parent()
+	if why := s.chainFault(first); why != "" {
+		d.problem(path, "%s", why)
 	}
 }
 

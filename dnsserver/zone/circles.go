@@ -1,0 +1,111 @@
+package zone
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/policy"
+)
+
+// Circles returns the CNAMEs and DNAMEs of zone files that lead into a circle, or through more aliases than are followed: at most
+// maxFaults of each zone, in the order of its file. The Set was compiled from the Specs. Compile lets them pass, as other servers load
+// them, and what is answered is bounded by MaxChain; their writer should know all the same.
+func (s *Set) Circles(specs []Spec) []policy.Problem {
+	var out []policy.Problem
+	for i := range specs {
+		spec := &specs[i]
+		apex, err := parseName(spec.Name)
+		if z := s.Zone(apex); err == nil && spec.RRs.Len() > 0 && z != nil && bytes.Equal(z.apex, apex) {
+			out = append(out, s.circlesOf(z, spec)...)
+		}
+	}
+	return out
+}
+
+// circlesOf is Circles of one zone.
+func (s *Set) circlesOf(z *Zone, spec *Spec) (out []policy.Problem) {
+	faults := map[string]string{} // by owner: it has one CNAME or DNAME
+	for i := range z.nodes {
+		n := &z.nodes[i]
+		sets := z.setsOf(n)
+		for j := range sets {
+			why := ""
+			switch to := sets[j].RData[0]; sets[j].Type {
+			case wire.TypeCNAME:
+				why = s.chainFault(to)
+			case wire.TypeDNAME:
+				why = s.redirectFault(z.nameOf(n), to)
+			}
+			if why != "" && len(faults) < maxFaults {
+				faults[string(z.nameOf(n))] = why
+			}
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	for rr := range spec.RRs.All() {
+		why, ok := faults[string(rr.Owner)]
+		if ok && (rr.Type == wire.TypeCNAME || rr.Type == wire.TypeDNAME) {
+			delete(faults, string(rr.Owner))
+			out = append(out, policy.Problem{Path: []string{"zones", spec.Name, "file"}, File: spec.RRs.files[rr.File], Line: int(rr.Line), Msg: why})
+		}
+	}
+	return out
+}
+
+// chainFault follows an alias to its end inside our zones, through CNAME, DNAME and alias alike. It returns what is wrong with the
+// way, or nothing.
+func (s *Set) chainFault(first wire.Name) string {
+	var seen [MaxChain]wire.Name
+	name := first
+	for links := 0; ; links++ {
+		for _, earlier := range seen[:links] {
+			if bytes.Equal(earlier, name) {
+				return fmt.Sprintf("the alias leads into a circle through %s", show(name))
+			}
+		}
+		if links == MaxChain {
+			return fmt.Sprintf("the alias leads through more than %d aliases; point it to the end of the chain", MaxChain)
+		}
+		seen[links] = name
+		m := s.Lookup(name, wire.TypeA)
+		next, ok := m.next(name)
+		if !ok {
+			if m.Kind == Redirect {
+				return fmt.Sprintf("the alias leads to %s, which the DNAME of %s makes longer than a name can be (RFC 6672 2.2)", show(name), show(m.Cut))
+			}
+			return ""
+		}
+		name = next
+	}
+}
+
+// redirectFault says what is wrong with a DNAME that leads below itself, or into a circle, as every name below it would grow without
+// end; or nothing.
+func (s *Set) redirectFault(owner, first wire.Name) string {
+	name := first
+	for links := 0; ; links++ {
+		if name.IsSubdomainOf(owner) {
+			return fmt.Sprintf("the DNAME leads back below %s", show(owner))
+		}
+		if links == MaxChain {
+			return fmt.Sprintf("the DNAME leads through more than %d DNAMEs; point it to the end of the chain", MaxChain)
+		}
+		// What holds for some name below the target holds for all of which nothing is known.
+		probe := append(wire.Name{1, 0}, name...)
+		if len(probe) > wire.MaxName {
+			return ""
+		}
+		m := s.Lookup(probe, wire.TypeA)
+		if m.Kind != Redirect {
+			return ""
+		}
+		next, ok := m.next(probe)
+		if !ok {
+			return ""
+		}
+		name = next.Parent()
+	}
+}
