@@ -27,8 +27,8 @@ import (
 
 // A Config is a configuration file in which everything was checked. It does not change.
 //
-// What a reload does with it: Definition, Probes and Log are applied; a change of DNS, Edge, Admin, State or Site needs a start, and
-// a reload that makes one is refused.
+// What a reload does with it: Definition, Probes, Resolvers, Log, and of DNS what dnsserver.Server.Reconfigure takes, are applied; a change of
+// the rest of DNS, of Edge, Admin, State or Site needs a start, and a reload that makes one is refused.
 type Config struct {
 	Definition registry.Definition     // what exists, as the file says it, with the implicit service "edge"
 	Compiled   *registry.Compiled      // the same, ready for Registry.Apply
