@@ -70,7 +70,7 @@ func kindZones() []zone.Spec {
 				steered("_s._tcp", "hosts", "ranked", "SRV"), steered("_h._tcp", "heavy", "all", "SRV"),
 				steered("mx", "hosts", "all", "MX"), steered("txt", "hosts", "all", "TXT"),
 				steered("ways", "ways", "all", "A", "AAAA", "HTTPS"), steered("_8443._https.ways", "ways", "all", "SVCB"),
-				alias("al.static", "eu"), alias("al.steered", "www"), alias("al.cname", "tonear"), alias("al.out", "known.test."),
+				alias("al.static", "eu"), alias("al.alias", "al.out"), alias("*.al.wild", "al.steered"), alias("al.steered", "www"), alias("al.cname", "tonear"), alias("al.out", "known.test."),
 				alias("al.unknown", "unknown.test."), alias("al.choice", "c"), alias("al.self", "self"), alias("al.dname", "eu.d"),
 				alias("al.closed", "host.closed.example."), alias("al.cut", "x.child"), record("child", "NS", "ns.elsewhere.test."),
 				record("d", "DNAME", "k.example."), record("d2", "DNAME", "d"), record("dlong", "DNAME", long+"k.example."), record("dout", "DNAME", "far.test."),
