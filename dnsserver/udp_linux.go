@@ -15,12 +15,13 @@ import (
 )
 
 const (
-	batch      = 32          // messages for one system call
-	inSize     = 4096        // of the largest query that is read whole; what is cut off makes it malformed
-	inStride   = inSize + 64 // between buffers, so that their beginnings do not all compete for one set of the processor's cache
-	outSlack   = 1024        // room beyond the largest response, for the record that does not fit
-	controlLen = 64          // room for one PKTINFO control message
-	drainTime  = time.Second // in which what waits is answered after the end was asked for: many times what a full socket takes
+	batch      = maxBatch              // messages for one system call
+	inSize     = 4096                  // of the largest query that is read whole; what is cut off makes it malformed
+	inStride   = inSize + 64           // between buffers, so that their beginnings do not all compete for one set of the processor's cache
+	outSlack   = 1024                  // room beyond the largest response, for the record that does not fit
+	controlLen = 64                    // room for one PKTINFO control message
+	drainTime  = time.Second           // in which what waits is answered after the end was asked for: many times what a full socket takes
+	lateTime   = 25 * time.Millisecond // many times what a message is on its way within the kernel
 )
 
 // A udpWorker is one socket and the goroutine that serves it: a batch in, its answers, a batch out. It sleeps in the system call that
@@ -126,10 +127,18 @@ func (w *udpWorker) run(ctx context.Context) error {
 func wake(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) }
 
 // drain shuts the socket to newcomers and answers what was received before. A query that comes later is refused by the kernel, so
-// that its sender knows at once; without that, one that came between the last read and the close would be lost without a word.
+// that its sender knows at once; without that, one that came between the last read and the close would be lost without a word. The
+// last look is a little later: another processor may have found the socket while it was open, and not have put its message in yet.
 func (w *udpWorker) drain() {
 	w.group.end()
 	refuseNewcomers(w.fd)
+	w.answerWaiting()
+	time.Sleep(lateTime)
+	w.answerWaiting()
+}
+
+// answerWaiting answers what waits in the socket, for drainTime at most.
+func (w *udpWorker) answerWaiting() {
 	for end := time.Now().Add(drainTime); time.Now().Before(end); {
 		n, e := w.receiveNow()
 		if e != 0 || n == 0 {
