@@ -184,11 +184,9 @@ func (w *writer) directive() {
 // include puts records into another file, whose origin and last owner do not outlive it.
 func (w *writer) include() {
 	inner := &writer{Rand: w.Rand, zone: w.zone, origin: w.origin, ttl: w.ttl}
-	target := w.origin
 	if w.IntN(2) == 0 {
-		target = "inner." + w.zone.apex
-		inner.origin = target
-		fmt.Fprintf(&w.b, "$INCLUDE included %s\n", target)
+		inner.origin = "inner." + w.zone.apex
+		fmt.Fprintf(&w.b, "$INCLUDE included %s\n", inner.origin)
 	} else {
 		fmt.Fprint(&w.b, "$INCLUDE \"included\"\n")
 	}
