@@ -15,6 +15,9 @@ import (
 func TestAgainstBIND(t *testing.T) {
 	bind, err := exec.LookPath("named-checkzone")
 	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("named-checkzone is not installed")
+		}
 		t.Skip("named-checkzone is not installed")
 	}
 	dir := t.TempDir()
