@@ -53,8 +53,10 @@ type Answerer struct {
 	snapshot *registry.Snapshot
 	now      int64
 	meter    meter
-	batch    []message // room for the largest
-	warm     uint32    // what warmUp has read
+	batch    []message             // room for the largest
+	spots    [maxBatch]zone.Spot   // of the messages' names
+	places   [maxBatch]policy.Spot // of the client subnets among them
+	warm     uint32                // what prepare has read; else the compiler could leave out what nobody needs
 
 	// Of the query at hand.
 	from        netip.AddrPort
@@ -121,11 +123,11 @@ func (a *Answerer) reply(i int, dst []byte, limit int) []byte {
 	if m.outcome == wire.Drop {
 		return dst
 	}
-	a.query = &m.query
+	a.query, a.path.spot = &m.query, a.spots[i]
 	from := m.from
 	a.reset(dst, from, limit)
 	a.checkCookie()
-	if a.overLimit(from.Addr()) {
+	if !m.allowed && a.overLimit(from.Addr()) {
 		return a.shed(dst)
 	}
 	a.options()

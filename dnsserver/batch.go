@@ -16,6 +16,7 @@ const maxBatch = 32
 type message struct {
 	from    netip.AddrPort // the client behind a proxy, if there is one
 	outcome wire.Outcome
+	allowed bool // the limits have been asked
 	query   wire.Query
 }
 
@@ -50,7 +51,7 @@ func (a *Answerer) renew() { a.begin() }
 // read reads message i of the batch.
 func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
 	m := &a.batch[i]
-	m.outcome = wire.Drop
+	m.outcome, a.spots[i] = wire.Drop, zone.Spot{} // one of an earlier batch may be of another Set
 	if len(a.proxies) > 0 {
 		var ok bool
 		if msg, from, ok = a.proxies.unwrap(msg, from); !ok {
@@ -58,36 +59,54 @@ func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
 			return
 		}
 	}
-	m.from = from
+	m.from, m.allowed = from, false
 	if from.Port() != 0 { // nobody listens there: a forgery
 		m.outcome = wire.Parse(msg, &m.query)
 	}
 	if m.outcome == wire.Drop {
 		a.counters.drop(dropMalformed)
+		return
 	}
+	a.spots[i] = a.snapshot.Zones.Spot(m.query.Name)
 }
 
-// warmUp reads what the answers to the first n messages of the batch will look at, as far as it is in large tables. Memory answers such
-// reads at random places late, but many at one time: after this, none of the messages has to wait for itself.
-func (a *Answerer) warmUp(n int) {
+// prepare does for the first n messages of the batch at one time what is dearer for each of them.
+func (a *Answerer) prepare(n int) {
 	if n < 2 {
 		return
 	}
-	var spots [maxBatch]struct {
-		name   zone.Spot
-		client policy.Spot
-	}
+	zones, plan := a.snapshot.Zones, a.snapshot.Plan
+	a.warm = zones.Fetch(a.spots[:n])
+	located := a.places[:0]
 	for i := range n {
-		if m := &a.batch[i]; m.outcome == wire.Good && m.query.Class == wire.ClassIN {
-			spots[i].name = a.snapshot.Zones.Spot(m.query.Name)
-			if m.query.HasSubnet {
-				spots[i].client = a.snapshot.Plan.Spot(m.query.Subnet)
+		if m := &a.batch[i]; m.outcome == wire.Good && m.query.HasSubnet {
+			if service, by, ok := zones.Steering(a.spots[i]); ok {
+				located = append(located, policy.SpotOf(service, by, m.query.Subnet))
 			}
 		}
 	}
-	warm := uint32(0)
-	for i := range n {
-		warm += spots[i].name.Touch() + spots[i].client.Touch()
+	a.warm += plan.Fetch(located)
+	for i := 0; i < n; {
+		i += a.allowAlike(a.batch[i:n])
 	}
-	a.warm = warm // else the compiler could leave out what nobody needs
+}
+
+// allowAlike asks the limits for the first messages of some as far as they are alike: from one address and without a cookie that could
+// excuse them. It returns how many they are, at least 1. Where there is not room for all of them, each is asked for on its own later.
+func (a *Answerer) allowAlike(messages []message) int {
+	from, n := messages[0].from.Addr(), 0
+	for n < len(messages) {
+		m := &messages[n]
+		if m.outcome == wire.Drop || m.query.Cookie != nil || m.from.Addr() != from {
+			break
+		}
+		n++
+	}
+	if n < 2 || !a.limits() || !a.Limiter.limits.Allow(from, n, a.meter.now) {
+		return max(n, 1)
+	}
+	for i := range messages[:n] {
+		messages[i].allowed = true
+	}
+	return n
 }

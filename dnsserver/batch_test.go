@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/meridian-gslb/meridian/registry"
 )
 
 // TestBatch: what a batch of messages is answered does not depend on its being one, nor on what it was warmed up for: names that are
@@ -44,7 +46,7 @@ func TestBatch(t *testing.T) {
 		for i := range n {
 			together.read(i, msgs[i], resolver)
 		}
-		together.warmUp(n)
+		together.prepare(n)
 		for i := range n {
 			want := alone.Answer(nil, msgs[i], resolver, 1232)
 			if got := together.reply(i, nil, 1232); !bytes.Equal(got, want) {
@@ -52,6 +54,68 @@ func TestBatch(t *testing.T) {
 			}
 		}
 		together.end()
+	}
+}
+
+// TestBatchAfterReload: where a name was in an old set of zones is not looked for in a new one, which may have fewer, when the message in
+// its place is none.
+func TestBatchAfterReload(t *testing.T) {
+	current := hostsSnapshot(t, zoneOf("a.example", static("@", "A", "192.0.2.1")), zoneOf("b.example", static("@", "A", "192.0.2.1")))
+	fewer := hostsSnapshot(t, zoneOf("a.example", static("@", "A", "192.0.2.1")))
+	a := testAnswerer(current, UDP)
+	a.Snapshot, a.batch = func() *registry.Snapshot { return current }, make([]message, maxBatch)
+	msg := pack(t, query("b.example", dns.TypeA))
+	for _, last := range [][]byte{msg, []byte("short")} {
+		a.begin()
+		for i, m := range [][]byte{msg, msg, last} {
+			a.read(i, m, resolver)
+		}
+		a.prepare(3)
+		if got := a.reply(0, nil, 1232); len(got) == 0 {
+			t.Error("no answer")
+		}
+		a.end()
+		current = fewer
+	}
+}
+
+// TestBatchOfOneSender: messages from one address are counted together as they are one by one: no more of them are answered than there is
+// room for, and those with a cookie of ours are not counted.
+func TestBatchOfOneSender(t *testing.T) {
+	snap := testSnapshot(t, nil)
+	other := netip.MustParseAddrPort("203.0.113.9:53")
+	plain := pack(t, query("www.gslb.example", dns.TypeA))
+	for n := range maxBatch {
+		const burst = 20
+		a := testAnswerer(snap, UDP)
+		a.Limiter, a.batch = NewLimiter(RateConfig{Rate: 1, Burst: burst, Slip: -1, Exempt: []netip.Prefix{}}), make([]message, maxBatch)
+		a.begin()
+		for i := range n {
+			from := resolver
+			if i == 3 {
+				from = other
+			}
+			a.read(i, plain, from)
+		}
+		a.prepare(n)
+		mine, others := 0, 0
+		for i := range n {
+			switch got := a.reply(i, nil, 1232); {
+			case len(got) == 0:
+			case i == 3:
+				others++
+			default:
+				mine++
+			}
+		}
+		a.end()
+		wantOthers := 0
+		if n > 3 {
+			wantOthers = 1
+		}
+		if want := min(n-wantOthers, burst); mine != want || others != wantOthers {
+			t.Errorf("batch of %d: %d and %d answered, want %d and %d", n, mine, others, want, wantOthers)
+		}
 	}
 }
 

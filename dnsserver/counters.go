@@ -38,6 +38,7 @@ type counters struct {
 	lastSteer  *zone.Steer
 	lastRecord *recordCounters
 	others     *recordCounters // not nil: the series are full, and those of this set that have counters of their own are in recordOf
+	own        tags            // if others is not nil: of the records in recordOf
 
 	// Of the worker alone: what it has yet to publish.
 	request, response, answer tally
@@ -185,6 +186,9 @@ func (c *counters) zone(z *zone.Zone) *zoneCounters {
 // record returns the counters of a steered record. Those that share one are not remembered: there may be millions. To read its name
 // would cost as much as to find it.
 func (c *counters) record(steer *zone.Steer) *recordCounters {
+	if c.others != nil && !c.own.has(steer.Tag) {
+		return c.others
+	}
 	if rc := c.recordOf[steer]; rc != nil {
 		return rc
 	}
@@ -200,6 +204,12 @@ func (c *counters) record(steer *zone.Steer) *recordCounters {
 	c.recordOf[steer] = rc
 	return rc
 }
+
+// tags are a set of the Tags of records, as far as their last 14 bits tell them apart: a quick no for nearly all of a million records.
+type tags [1 << 14 / 64]uint64
+
+func (t *tags) add(tag uint16)      { t[tag>>6%uint16(len(t))] |= 1 << (tag & 63) }
+func (t *tags) has(tag uint16) bool { return t[tag>>6%uint16(len(t))]>>(tag&63)&1 != 0 }
 
 // site returns the counters of a record for a site met for the first time in this Plan.
 func (c *counters) site(rc *recordCounters, name string) *siteCounters {

@@ -78,9 +78,12 @@ type meter struct {
 	beyond int           // queries beyond the limit, since the last that was answered
 }
 
-// overLimit counts a query and reports whether it is beyond the limits of its sender. Only UDP lets anybody write any sender.
+// limits reports whether there are any. Only UDP lets anybody write any sender.
+func (a *Answerer) limits() bool { return a.Limiter != nil && a.Transport == UDP }
+
+// overLimit counts a query and reports whether it is beyond the limits of its sender.
 func (a *Answerer) overLimit(from netip.Addr) bool {
-	return a.Limiter != nil && a.Transport == UDP && !a.cookieValid && !a.Limiter.limits.Allow(from, a.meter.now)
+	return a.limits() && !a.cookieValid && !a.Limiter.limits.Allow(from, 1, a.meter.now)
 }
 
 // shed ends a query beyond the limit: with an empty response that sends the client to TCP, if its turn has come, else with none.

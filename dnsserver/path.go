@@ -17,6 +17,7 @@ type path struct {
 	n     int        // links in use
 	first *zone.Zone // that holds the name in question; nil = none of ours
 
+	spot  zone.Spot // of the name in question
 	name  wire.Name // that was looked up last
 	match zone.Match
 

@@ -97,6 +97,7 @@ func (c *counters) newRecord(name string) *recordCounters {
 			rc := c.makeRecord(known)
 			if steer := steerOf(c.set, parsed, known); steer != nil {
 				c.recordOf[steer] = rc
+				c.own.add(steer.Tag)
 			}
 		}
 		c.others = c.makeRecord(otherName)
@@ -120,7 +121,7 @@ func (c *counters) forget() {
 	c.series.compare(c.set)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.others = nil
+	c.others, c.own = nil, tags{}
 	for name := range c.zones {
 		if _, ok := c.series.zones[name]; !ok && name != otherName {
 			delete(c.zones, name)

@@ -114,7 +114,7 @@ func (g *udpGroup) end() {
 type load struct {
 	full  int // batches in a row
 	at    time.Time
-	cpu   time.Duration // that the thread had used at that time
+	cpu   time.Duration // that the worker had used at that time
 	drops uint32        // that the socket had counted at that time
 
 	batches  int // since begun
@@ -148,7 +148,7 @@ func (l *load) saturated(w *udpWorker) bool {
 	if int(w.group.active.Load()) == w.group.size {
 		return false
 	}
-	cpu, drops := threadTime(), socketDrops(w.fd)
+	cpu, drops := w.work.used(), socketDrops(w.fd)
 	if l.full == lookEvery {
 		l.at, l.cpu, l.drops = w.start, cpu, drops
 		return false
@@ -166,6 +166,26 @@ func (l *load) idle(w *udpWorker) {
 	if l.full = 0; w.place == 0 {
 		w.group.fewer()
 	}
+}
+
+// A work is the processor time that a goroutine has used, on whichever threads. The kernel counts it by thread, and a goroutine that gives
+// way may go on in another one: it leaves before and enters after that.
+type work struct {
+	sum    time.Duration // before it entered
+	thread int           // that it entered
+	since  time.Duration // what the thread had used then
+}
+
+func (w *work) enter() { w.thread, w.since = unix.Gettid(), threadTime() }
+func (w *work) leave() { w.sum = w.used() }
+
+// used returns the time that was used since some moment. If the thread was changed behind our back, which only happens to one that waits,
+// the time since it entered is not known and left out.
+func (w *work) used() time.Duration {
+	if unix.Gettid() != w.thread {
+		return w.sum
+	}
+	return w.sum + threadTime() - w.since
 }
 
 // threadTime returns the processor time that the calling thread has used.

@@ -158,6 +158,7 @@ func TestLongRun(t *testing.T) {
 	runtime.LockOSThread() // whose time is measured
 	defer runtime.UnlockOSThread()
 	run := func(wall time.Duration) {
+		w.work.enter()
 		w.load = load{}
 		w.start = time.Now()
 		w.load.begun = w.start.Add(wall)

@@ -25,6 +25,9 @@ func (c *compiler) compileChain(gc *geoCompiler, s PolicySpec) chain {
 				ranked = true
 				if st := c.compileGeo(gc, spec, horizonOf(s.Stages[:i], s.Stages[i+1:])); st != nil {
 					ch.stages = append(ch.stages, st)
+					if ch.geo == nil {
+						ch.geo = st
+					}
 				}
 			case Failover:
 				ch.health = true

@@ -62,6 +62,7 @@ type chain struct {
 	name   string
 	stages []stage
 	health bool // a stage looks at the health of endpoints
+	geo    *geo // the first such stage, or nil
 }
 
 // NumEndpoints returns the number of endpoints; EndpointIDs are 0 to NumEndpoints-1.

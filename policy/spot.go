@@ -5,40 +5,62 @@ import (
 	"net/netip"
 )
 
-// A Spot is where a Decide for some client will look among many networks. A server that has several clients can have all their Spots
-// touched before, so that memory fetches them at one time. The zero Spot is nowhere.
+// A Spot is where a Decide will look among many networks for its client. A server that has several Queries can have all their Spots
+// fetched before, so that memory does it at one time. The zero Spot is nowhere.
 type Spot struct {
-	table    *table4
-	from, to uint32 // the ranges that one of is the client's
+	block    uint32 // the first 16 bits of the client's address, plus one; 0: nowhere
+	service  ServiceID
+	policy   PolicyID
+	from, to uint32 // the ranges that one of is the client's, once Fetch has read them
 }
 
 // line is how many ranges a cache line holds.
 const line = 16
 
-// Spot returns the spot of a client. It is nowhere where there is little to wait for: for IPv6, whose networks are fewer, and without
-// many networks.
-func (p *Plan) Spot(client netip.Prefix) Spot {
-	if len(p.stages) == 0 || !client.Addr().Is4() {
-		return Spot{}
-	}
-	t := &p.stages[0].atlas.v4 // most often that of all
-	if t.index == nil {
+// SpotOf returns the spot of a client of a service under a policy. It is nowhere where there is little to wait for: for IPv6, whose
+// networks are fewer.
+func SpotOf(s ServiceID, p PolicyID, client netip.Prefix) Spot {
+	if !client.Addr().Is4() {
 		return Spot{}
 	}
 	a := client.Addr().As4()
-	block := binary.BigEndian.Uint16(a[:])
-	return Spot{table: t, from: t.index[block], to: t.index[int(block)+1]}
+	return Spot{block: uint32(binary.BigEndian.Uint16(a[:])) + 1, service: s, policy: p}
 }
 
-// Touch reads the ranges, a cache line's worth at a time, as far as most blocks have any. What it returns means nothing, but must be
-// used, or nothing may be read.
-func (s *Spot) Touch() uint32 {
-	if s.table == nil {
-		return 0
+// Fetch reads the networks at some Spots, and what the first geo stage of their policies makes of them, a cache line's worth at a time, as
+// far as most blocks have any. What it returns means nothing, but must be used, or nothing may be read.
+func (p *Plan) Fetch(spots []Spot) uint32 {
+	for i := range spots {
+		if s := &spots[i]; s.block > 0 {
+			if g := p.firstGeo(s); g != nil && g.atlas.v4.index != nil {
+				s.from, s.to = g.atlas.v4.index[s.block-1], g.atlas.v4.index[s.block]
+			} else {
+				s.block = 0
+			}
+		}
 	}
 	sum := uint32(0)
-	for at := s.from; at <= s.to && at < s.from+3*line; at += line {
-		sum += s.table.starts[at] + s.table.values[at]
+	for i := range spots {
+		s := &spots[i]
+		if s.block == 0 {
+			continue
+		}
+		g := p.firstGeo(s)
+		if v := p.views[p.services[s.service].sets[FamilyV4]][g.position]; v.v4 != nil {
+			sum += uint32(v.v4[0][s.from>>6])
+		}
+		t := &g.atlas.v4
+		for at := s.from; at <= s.to && at < s.from+3*line; at += line {
+			sum += t.starts[at] + t.values[at]
+		}
 	}
 	return sum
+}
+
+// firstGeo returns the first geo stage of a spot's policy, or nil.
+func (p *Plan) firstGeo(s *Spot) *geo {
+	if int(s.policy) >= len(p.policies) || int(s.service) >= len(p.services) {
+		return nil
+	}
+	return p.policies[s.policy].geo
 }

@@ -57,11 +57,10 @@ func (t *table4) find(x uint32) int {
 		lo = int(t.index[x>>16])
 		n = int(t.index[x>>16+1]) - lo + 1
 	}
-	for n > 1 {
+	for n > 1 { // no branch on the address: it is random to the processor
 		half := n / 2
-		if t.starts[lo+half] <= x {
-			lo += half
-		}
+		before := int(int64(uint64(x)-uint64(t.starts[lo+half])) >> 63) // -1: the address is before that range, else 0
+		lo += half &^ before
 		n -= half
 	}
 	return lo

@@ -26,7 +26,7 @@ func BenchmarkAllow(b *testing.B) {
 			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
-				l.Allow(addrs[i], now)
+				l.Allow(addrs[i], 1, now)
 				now += time.Microsecond
 				if i++; i == len(addrs) {
 					i = 0
@@ -41,7 +41,7 @@ func BenchmarkAllowLimited(b *testing.B) {
 	l := New(Config{Rate: 1, Burst: 1, Slots: 1 << 15, Key: testKey})
 	addr := netip.MustParseAddr("192.0.2.1")
 	for b.Loop() {
-		l.Allow(addr, 0)
+		l.Allow(addr, 1, 0)
 	}
 }
 
@@ -51,7 +51,7 @@ func BenchmarkAllowParallel(b *testing.B) {
 		dice := rand.New(rand.NewPCG(rand.Uint64(), 2))
 		now := time.Duration(0)
 		for pb.Next() {
-			l.Allow(randomAddr(dice, false), now)
+			l.Allow(randomAddr(dice, false), 1, now)
 			now += time.Microsecond
 		}
 	})

@@ -96,9 +96,9 @@ func (l *Limiter) except(p netip.Prefix) {
 	}
 }
 
-// Allow counts a query from an address and reports whether it is within the limits. One that is not does not count. now is the time
+// Allow counts n queries from an address and reports whether all of them are within the limits. If not, none counts. now is the time
 // since any moment that stays the same for this Limiter; it may go back a little, as it does between workers.
-func (l *Limiter) Allow(addr netip.Addr, now time.Duration) bool {
+func (l *Limiter) Allow(addr netip.Addr, n int, now time.Duration) bool {
 	addr = addr.Unmap()
 	var q question
 	if addr.Is4() {
@@ -121,7 +121,7 @@ func (l *Limiter) Allow(addr netip.Addr, now time.Duration) bool {
 	if t>>epochBits > l.epoch.Load() {
 		l.refresh(t)
 	}
-	return l.take(&q, t)
+	return l.take(&q, uint64(n), t)
 }
 
 // ticks returns a time in ticks.
@@ -145,16 +145,16 @@ type place struct {
 	load uint64 // in ticks
 }
 
-// take counts a query at all its prefixes, or at none if one of them is at its limit.
-func (l *Limiter) take(q *question, now uint64) bool {
+// take counts n queries at all their prefixes, or at none if one of them has no room for them.
+func (l *Limiter) take(q *question, n, now uint64) bool {
 	for i := range q.n {
 		q.found[i] = l.find(q.hash[i], now)
-		if q.found[i].load+q.costs[i] > l.full {
+		if q.found[i].load+n*q.costs[i] > l.full {
 			return false
 		}
 	}
 	for i := range q.n {
-		p, hash, cost := q.found[i], q.hash[i], q.costs[i]
+		p, hash, cost := q.found[i], q.hash[i], n*q.costs[i]
 		for !l.slots[p.slot].CompareAndSwap(p.word, hash&^timeMask|(now+p.load+cost)&timeMask) {
 			if p = l.find(hash, now); p.load+cost > l.full { // another worker was faster
 				return false

@@ -15,7 +15,7 @@ import (
 func allowed(l *Limiter, addr string, n int, now time.Duration) int {
 	count := 0
 	for range n {
-		if l.Allow(netip.MustParseAddr(addr), now) {
+		if l.Allow(netip.MustParseAddr(addr), 1, now) {
 			count++
 		}
 	}
@@ -60,14 +60,14 @@ func TestNetworks(t *testing.T) {
 			dice := rand.New(rand.NewPCG(1, 2))
 			got := 0
 			for range 100_000 {
-				if l.Allow(randomIn(dice, p), 0) {
+				if l.Allow(randomIn(dice, p), 1, 0) {
 					got++
 				}
 			}
 			if got != tt.times*burst {
 				t.Errorf("%d allowed, want %d", got, tt.times*burst)
 			}
-			if !l.Allow(netip.MustParseAddr("198.51.100.1"), 0) || !l.Allow(netip.MustParseAddr("2001:db9::1"), 0) {
+			if !l.Allow(netip.MustParseAddr("198.51.100.1"), 1, 0) || !l.Allow(netip.MustParseAddr("2001:db9::1"), 1, 0) {
 				t.Error("others are limited")
 			}
 		})
@@ -113,7 +113,7 @@ func TestBounds(t *testing.T) {
 		if n := len(l.slots); n != MinSlots && n != 2*MinSlots {
 			t.Errorf("%+v: %d slots", c, n)
 		}
-		if !l.Allow(netip.MustParseAddr("192.0.2.1"), 0) {
+		if !l.Allow(netip.MustParseAddr("192.0.2.1"), 1, 0) {
 			t.Errorf("%+v: the first query is limited", c)
 		}
 	}
@@ -141,7 +141,7 @@ func TestAgainstModel(t *testing.T) {
 				now += time.Duration(dice.Int64N(1 << uint(dice.IntN(56)))) // up to two years
 			}
 			addr := addrs[min(dice.IntN(len(addrs)), dice.IntN(len(addrs)), dice.IntN(len(addrs)))]
-			got, want := l.Allow(addr, now), m.allow(addr, l.ticks(now))
+			got, want := l.Allow(addr, 1, now), m.allow(addr, l.ticks(now))
 			if got != want {
 				t.Fatalf("seed %d: %+v: %v at %v: %v, want %v", seed, c, addr, now, got, want)
 			}
@@ -172,15 +172,15 @@ func TestNoHarmToOthers(t *testing.T) {
 			now := time.Duration(i) * time.Second / perSecond
 			if i%5 == 0 {
 				addr := greedy[dice.IntN(len(greedy))]
-				if l.Allow(addr, now) {
+				if l.Allow(addr, 1, now) {
 					got[addr]++
 				}
 			} else {
-				l.Allow(randomIn(dice, netip.MustParsePrefix("128.0.0.0/2")), now)
+				l.Allow(randomIn(dice, netip.MustParsePrefix("128.0.0.0/2")), 1, now)
 			}
 			if i%10 == 0 { // 100 clients of one query each 20 ms
 				good := netip.AddrFrom4([4]byte{200 + byte(i/10%2), byte(i / 20 % 50), 1, 1})
-				if !l.Allow(good, now) {
+				if !l.Allow(good, 1, now) {
 					t.Fatalf("seed %d: %v keeps to the rate and is limited at %v", seed, good, now)
 				}
 			}
@@ -204,7 +204,7 @@ func TestNobodyGainsByOverflow(t *testing.T) {
 	dice := rand.New(rand.NewPCG(1, 2))
 	for i := range 300_000 {
 		addr := netip.AddrFrom4([4]byte{byte(dice.IntN(16)), byte(dice.IntN(250)), 0, 0})
-		if l.Allow(addr, time.Duration(i)*seconds*time.Second/300_000) {
+		if l.Allow(addr, 1, time.Duration(i)*seconds*time.Second/300_000) {
 			got[addr]++
 		}
 	}
@@ -223,7 +223,7 @@ func TestConcurrent(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 5000 {
-				if l.Allow(netip.MustParseAddr("192.0.2.1"), 0) {
+				if l.Allow(netip.MustParseAddr("192.0.2.1"), 1, 0) {
 					n.Add(1)
 				}
 			}
@@ -239,7 +239,7 @@ func TestAllowDoesNotAllocate(t *testing.T) {
 	l := testLimiter(1, 1)
 	for _, addr := range []string{"192.0.2.1", "2001:db8::1", "fe80::1%eth0"} {
 		a := netip.MustParseAddr(addr)
-		if n := testing.AllocsPerRun(100, func() { l.Allow(a, 0) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { l.Allow(a, 1, 0) }); n != 0 {
 			t.Errorf("%s: %v allocations", addr, n)
 		}
 	}

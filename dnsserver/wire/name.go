@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -109,6 +110,28 @@ func lower(c byte) byte {
 		return c + 'a' - 'A'
 	}
 	return c
+}
+
+// lowerName copies a name in wire form, with ASCII upper case made lower. The length bytes, at most 63, are no letters.
+func lowerName(dst, name []byte) {
+	dst = dst[:len(name)]
+	for len(name) >= 8 {
+		binary.LittleEndian.PutUint64(dst, lower8(binary.LittleEndian.Uint64(name)))
+		dst, name = dst[8:], name[8:]
+	}
+	for i, c := range name {
+		dst[i] = lower(c)
+	}
+}
+
+// lower8 is lower for eight bytes at one time.
+func lower8(x uint64) uint64 {
+	const each = 0x0101010101010101
+	low := x & (0x7f * each)          // no sum below carries into the next byte
+	fromA := low + (0x80-'A')*each    // the high bit of a byte: it is 'A' or above
+	aboveZ := low + (0x80-'Z'-1)*each // above 'Z'
+	upper := fromA &^ aboveZ &^ x & (0x80 * each)
+	return x | upper>>2 // which is 'a' - 'A', and no bit of an upper case letter
 }
 
 // String returns n in presentation form with the final dot, escaped so that ParseName returns n again. A nil Name is "".

@@ -158,12 +158,8 @@ func (q *Query) readQuestion(msg []byte) int {
 	if off-headerLen > MaxName || off+4 > len(msg) {
 		return -1
 	}
-	n := copy(q.name[:], msg[headerLen:off])
-	for i, c := range q.name[:n] { // the length bytes, at most 63, are no letters
-		if 'A' <= c && c <= 'Z' {
-			q.name[i] = c + 'a' - 'A'
-		}
-	}
+	n := off - headerLen
+	lowerName(q.name[:n], msg[headerLen:off])
 	q.Name = q.name[:n]
 	q.Type = binary.BigEndian.Uint16(msg[off:])
 	q.Class = binary.BigEndian.Uint16(msg[off+2:])

@@ -293,7 +293,7 @@ func (d *draft) static(o *owner, i int, ttl uint32) {
 
 // steer compiles the owner's steering.
 func (d *draft) steer(o *owner, ttl uint32) {
-	s := Steer{TTL: ttl, Record: strings.TrimSuffix(o.name.String(), ".")}
+	s := Steer{TTL: ttl, Tag: uint16(hashName(o.name)), Record: strings.TrimSuffix(o.name.String(), ".")}
 	spec := o.spec.Steer
 	if spec.Service == "" {
 		d.problem(at(o.spec, "service"), "a steered name needs a service")

@@ -23,20 +23,28 @@ func (s *Set) Zones() []*Zone {
 
 // Zone returns the zone with the longest apex that holds the name, or nil.
 func (s *Set) Zone(name wire.Name) *Zone {
+	if pos, ok := s.find(name); ok {
+		return s.zones[pos]
+	}
+	return nil
+}
+
+// find returns the position of the zone with the longest apex that holds the name, and whether there is one.
+func (s *Set) find(name wire.Name) (pos int, ok bool) {
 	if s == nil || len(name) == 0 {
-		return nil
+		return 0, false
 	}
 	for depth := name.Labels(); ; depth-- {
 		if s.depths[depth>>6&1]>>(depth&63)&1 != 0 {
 			hash := hashName(name)
 			for pos, i, ok := s.index.next(hash, 0); ok; pos, i, ok = s.index.next(hash, i) {
-				if z := s.zones[pos]; bytes.Equal(z.apex, name) {
-					return z
+				if bytes.Equal(s.zones[pos].apex, name) {
+					return pos, true
 				}
 			}
 		}
 		if depth == 0 {
-			return nil
+			return 0, false
 		}
 		name = name.Parent()
 	}
@@ -49,34 +57,40 @@ func (s *Set) Zone(name wire.Name) *Zone {
 // (RFC 4035 3.1.4.1). Type ANY finds one set of the name (RFC 8482 4.1), and Steered only where there is no static one. Lookup
 // does not allocate, and its cost grows with the labels of the deepest name of the zone, not with the number of names or zones.
 func (s *Set) Lookup(name wire.Name, rrtype uint16) Match {
-	z := s.Zone(name)
-	if z == nil {
+	return s.LookupAt(s.Spot(name), name, rrtype)
+}
+
+// LookupAt is Lookup for a name whose Spot in this Set is known.
+func (s *Set) LookupAt(at Spot, name wire.Name, rrtype uint16) Match {
+	if at.zone == 0 {
 		return Match{}
 	}
+	z := s.zones[at.zone-1]
 	if rrtype == wire.TypeDS && len(name) == len(z.apex) && len(name) > 1 {
 		if above := s.Zone(name.Parent()); above != nil {
 			return above.lookupChild(z, rrtype)
 		}
 	}
-	return z.lookup(name, rrtype)
+	return z.lookup(at.hash, name, rrtype)
 }
 
 // lookupChild is Lookup for the apex of another zone of ours that lies in this one. If the zone does not delegate it, the name exists
 // all the same: denying it would deny the whole child (RFC 8020 2).
 func (z *Zone) lookupChild(child *Zone, rrtype uint16) Match {
-	m := z.lookup(child.apex, rrtype)
+	m := z.lookup(hashName(child.apex), child.apex, rrtype)
 	if m.Kind == NXDomain || m.Kind == Redirect || m.Wildcard {
 		return Match{Kind: NoData, Zone: z, Owner: child.apex}
 	}
 	return m
 }
 
-// lookup is Lookup for a name that the zone holds.
-func (z *Zone) lookup(name wire.Name, rrtype uint16) Match {
-	n := z.node(name)
-	if n == nil {
+// lookup is Lookup for a name that the zone holds, with its hash.
+func (z *Zone) lookup(hash uint64, name wire.Name, rrtype uint16) Match {
+	pos, ok := z.probe(hash, name)
+	if !ok {
 		return z.beyond(z.encloser(name), rrtype)
 	}
+	n := &z.nodes[pos]
 	if n.cut != 0 {
 		if cut := &z.nodes[n.cut]; cut != n || rrtype != wire.TypeDS {
 			return z.referral(n, cut)

@@ -1,6 +1,11 @@
 package zone
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+
+	"github.com/meridian-gslb/meridian/dnsserver/wire"
+)
 
 // TestSpot: the spot of a name that is there holds a node, most often its own; other names may have one or none.
 func TestSpot(t *testing.T) {
@@ -8,21 +13,25 @@ func TestSpot(t *testing.T) {
 	own, all := 0, 0
 	for _, z := range s.Zones() {
 		for e := range z.Entries() {
-			spot := s.Spot(e.Name)
-			if spot.at.pos == 0 {
+			spots := []Spot{s.Spot(e.Name)}
+			s.Fetch(spots)
+			if spots[0].pos == 0 {
 				t.Fatalf("%s has no spot", e.Name)
 			}
-			if all++; &spot.nodes[spot.at.pos-1] == z.node(e.Name) {
+			if all++; &z.nodes[spots[0].pos-1] == z.node(e.Name) {
 				own++
 			}
-			spot.Touch()
+			if m := s.LookupAt(spots[0], e.Name, wire.TypeA); m.Zone != z || !bytes.Equal(m.Owner, e.Name) {
+				t.Fatalf("%s is looked up at the spot of %s", e.Name, m.Owner)
+			}
 		}
 	}
 	if own < all*2/3 {
 		t.Errorf("only %d of %d names are at their spot", own, all)
 	}
 	for _, name := range []string{"elsewhere.invalid", "."} {
-		if spot := s.Spot(mustName(t, name)); spot.at.pos != 0 || spot.Touch() != 0 {
+		spots := []Spot{s.Spot(mustName(t, name))}
+		if s.Fetch(spots) != 0 || spots[0] != (Spot{}) {
 			t.Errorf("%s has a spot", name)
 		}
 	}

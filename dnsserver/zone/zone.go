@@ -64,6 +64,7 @@ type Steer struct {
 	Policy  policy.PolicyID
 	TTL     uint32 // seconds; the answer's TTL is at most this
 	Types   TypeSet
+	Tag     uint16 // made of Record; few others have the same
 	Record  string // the owner in presentation form without the final dot, for metrics and explanations
 }
 
