@@ -9,9 +9,10 @@ import (
 // (RFC 6604 3). AA belongs to the first name (RFC 1035 4.1.1).
 func (a *Answerer) resolve() wire.RCode {
 	p := &a.path
-	p.match = a.snapshot.Zones.LookupAt(p.spot, p.name, a.rrtype)
+	zones := a.snapshot.Zones
+	zones.LookupAt(&p.match, p.spot, p.name, a.rrtype)
 	p.first = p.match.Zone
-	for ; ; p.match = a.snapshot.Zones.Lookup(p.name, a.rrtype) {
+	for ; ; zones.LookupAt(&p.match, zones.Spot(p.name), p.name, a.rrtype) {
 		if p.match.Zone != nil && !p.flat && !p.match.Zone.Allows(a.from.Addr()) { // an ALIAS is the will of the zone that has it
 			return a.forbidden()
 		}

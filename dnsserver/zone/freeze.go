@@ -122,7 +122,8 @@ const maxExtra = 4096
 
 // static returns the static set of a name and type, or nil. Glue says whether one below a delegation counts.
 func (z *Zone) static(name wire.Name, rrtype uint16, glue bool) *wire.RRset {
-	switch m := z.lookup(hashName(name), name, rrtype); m.Kind {
+	var m Match
+	switch z.lookup(&m, hashName(name), name, rrtype); m.Kind {
 	case Answer:
 		return m.Set
 	case Referral:

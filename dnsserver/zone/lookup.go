@@ -57,77 +57,85 @@ func (s *Set) find(name wire.Name) (pos int, ok bool) {
 // (RFC 4035 3.1.4.1). Type ANY finds one set of the name (RFC 8482 4.1), and Steered only where there is no static one. Lookup
 // does not allocate, and its cost grows with the labels of the deepest name of the zone, not with the number of names or zones.
 func (s *Set) Lookup(name wire.Name, rrtype uint16) Match {
-	return s.LookupAt(s.Spot(name), name, rrtype)
+	var m Match
+	s.LookupAt(&m, s.Spot(name), name, rrtype)
+	return m
 }
 
-// LookupAt is Lookup for a name whose Spot in this Set is known.
-func (s *Set) LookupAt(at Spot, name wire.Name, rrtype uint16) Match {
+// LookupAt is Lookup for a name whose Spot in this Set is known; the result is in m. A Match is large: what is made where it is needed
+// need not be copied.
+func (s *Set) LookupAt(m *Match, at Spot, name wire.Name, rrtype uint16) {
+	*m = Match{}
 	if at.zone == 0 {
-		return Match{}
+		return
 	}
 	z := s.zones[at.zone-1]
 	if rrtype == wire.TypeDS && len(name) == len(z.apex) && len(name) > 1 {
 		if above := s.Zone(name.Parent()); above != nil {
-			return above.lookupChild(z, rrtype)
+			above.lookupChild(m, z, rrtype)
+			return
 		}
 	}
-	return z.lookup(at.hash, name, rrtype)
+	z.lookup(m, at.hash, name, rrtype)
 }
 
-// lookupChild is Lookup for the apex of another zone of ours that lies in this one. If the zone does not delegate it, the name exists
+// lookupChild is lookup for the apex of another zone of ours that lies in this one. If the zone does not delegate it, the name exists
 // all the same: denying it would deny the whole child (RFC 8020 2).
-func (z *Zone) lookupChild(child *Zone, rrtype uint16) Match {
-	m := z.lookup(hashName(child.apex), child.apex, rrtype)
+func (z *Zone) lookupChild(m *Match, child *Zone, rrtype uint16) {
+	z.lookup(m, hashName(child.apex), child.apex, rrtype)
 	if m.Kind == NXDomain || m.Kind == Redirect || m.Wildcard {
-		return Match{Kind: NoData, Zone: z, Owner: child.apex}
+		*m = Match{Kind: NoData, Zone: z, Owner: child.apex}
 	}
-	return m
 }
 
-// lookup is Lookup for a name that the zone holds, with its hash.
-func (z *Zone) lookup(hash uint64, name wire.Name, rrtype uint16) Match {
+// lookup is Lookup for a name that the zone holds, with its hash. m is empty, here and below.
+func (z *Zone) lookup(m *Match, hash uint64, name wire.Name, rrtype uint16) {
+	m.Zone = z
 	pos, ok := z.probe(hash, name)
 	if !ok {
-		return z.beyond(z.encloser(name), rrtype)
+		z.beyond(m, z.encloser(name), rrtype)
+		return
 	}
 	n := &z.nodes[pos]
 	if n.cut != 0 {
 		if cut := &z.nodes[n.cut]; cut != n || rrtype != wire.TypeDS {
-			return z.referral(n, cut)
+			z.referral(m, n, cut)
+			return
 		}
 	}
-	return z.at(n, rrtype, false)
+	z.at(m, n, rrtype)
 }
 
 // beyond answers for a name that does not exist below its closest encloser n: by the delegation or the DNAME there (RFC 6672 3.2), or
 // by the wildcard below it, if any (RFC 4592 3.3.1).
-func (z *Zone) beyond(n *node, rrtype uint16) Match {
+func (z *Zone) beyond(m *Match, n *node, rrtype uint16) {
 	switch {
 	case n.cut != 0:
-		return z.referral(n, &z.nodes[n.cut])
+		z.referral(m, n, &z.nodes[n.cut])
 	case n.flags&flagDNAME != 0:
-		name := z.nameOf(n)
-		return Match{Kind: Redirect, Zone: z, Owner: name, Cut: name, Set: z.rrset(n, wire.TypeDNAME)}
+		m.Kind, m.Owner, m.Set = Redirect, z.nameOf(n), z.rrset(n, wire.TypeDNAME)
+		m.Cut = m.Owner
 	case n.wild != 0:
-		return z.at(&z.nodes[n.wild], rrtype, true)
+		m.Wildcard = true
+		z.at(m, &z.nodes[n.wild], rrtype)
 	default:
-		return Match{Kind: NXDomain, Zone: z, Owner: z.nameOf(n)}
+		m.Kind, m.Owner = NXDomain, z.nameOf(n)
 	}
 }
 
 // at answers from the data of a node.
-func (z *Zone) at(n *node, rrtype uint16, wildcard bool) Match {
-	m := Match{Kind: NoData, Wildcard: wildcard, Zone: z, Owner: z.nameOf(n)}
+func (z *Zone) at(m *Match, n *node, rrtype uint16) {
+	m.Kind, m.Owner = NoData, z.nameOf(n)
 	sets := z.setsOf(n)
 	for i := range sets {
 		set := &sets[i]
 		switch {
 		case set.Type == rrtype || rrtype == wire.TypeANY:
 			m.Kind, m.Set, m.Extra = Answer, &set.RRset, z.extraOf(set)
-			return m
+			return
 		case set.Type == wire.TypeCNAME:
 			m.Kind, m.Set = Alias, &set.RRset
-			return m
+			return
 		}
 	}
 	any := rrtype == wire.TypeANY
@@ -147,16 +155,14 @@ func (z *Zone) at(n *node, rrtype uint16, wildcard bool) Match {
 			m.Kind, m.Target = Flatten, z.aliasOf(n)
 		}
 	}
-	return m
 }
 
 // referral points to the servers of the zone below cut. The node is where the search ended.
-func (z *Zone) referral(n, cut *node) Match {
-	m := Match{Kind: Referral, Zone: z, Owner: z.nameOf(n), Cut: z.nameOf(cut)}
+func (z *Zone) referral(m *Match, n, cut *node) {
+	m.Kind, m.Owner, m.Cut = Referral, z.nameOf(n), z.nameOf(cut)
 	if set := z.set(cut, wire.TypeNS); set != nil {
 		m.Set, m.Extra = &set.RRset, z.extraOf(set)
 	}
-	return m
 }
 
 // node returns the node of a name, or nil.

@@ -21,7 +21,8 @@ func TestSpot(t *testing.T) {
 			if all++; &z.nodes[spots[0].pos-1] == z.node(e.Name) {
 				own++
 			}
-			if m := s.LookupAt(spots[0], e.Name, wire.TypeA); m.Zone != z || !bytes.Equal(m.Owner, e.Name) {
+			var m Match
+			if s.LookupAt(&m, spots[0], e.Name, wire.TypeA); m.Zone != z || !bytes.Equal(m.Owner, e.Name) {
 				t.Fatalf("%s is looked up at the spot of %s", e.Name, m.Owner)
 			}
 		}
