@@ -136,7 +136,7 @@ func (a *Answerer) reply(i int, dst []byte, limit int) []byte {
 		rcode = a.resolve()
 	}
 	a.builder.SetRCode(rcode)
-	a.counters.count(a.query, from.Addr(), a.path.first, rcode)
+	a.counters.count(a.query, from.Addr(), a.path.first, a.path.spot.Zone(), rcode)
 	return a.builder.Finish(a.UDPSize, a.scope)
 }
 

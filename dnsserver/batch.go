@@ -67,7 +67,9 @@ func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
 		a.counters.drop(dropMalformed)
 		return
 	}
-	a.spots[i] = a.snapshot.Zones.Spot(m.query.Name)
+	if i == 0 { // the only one, perhaps
+		a.spots[0] = a.snapshot.Zones.Spot(m.query.Name)
+	}
 }
 
 // prepare does for the first n messages of the batch at one time what is dearer for each of them.
@@ -76,7 +78,17 @@ func (a *Answerer) prepare(n int) {
 		return
 	}
 	zones, plan := a.snapshot.Zones, a.snapshot.Plan
-	a.warm = zones.Fetch(a.spots[:n])
+	var names [maxBatch]wire.Name
+	for i := range n {
+		if m := &a.batch[i]; m.outcome != wire.Drop {
+			names[i] = m.query.Name
+		}
+	}
+	a.warm = zones.Approach(names[:n])
+	for i := range n {
+		a.spots[i] = zones.Spot(names[i])
+	}
+	a.warm += zones.Fetch(a.spots[:n])
 	located := a.places[:0]
 	for i := range n {
 		if m := &a.batch[i]; m.outcome == wire.Good && m.query.HasSubnet {

@@ -106,15 +106,15 @@ func (t *totals) add(c *counters) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name, zc := range c.zones {
-		for family := range zc.requests {
-			for i := range zc.requests[family] {
-				if n := zc.requests[family][i].Load(); n > 0 {
+		for family := range familyLabels {
+			for i := range typeLabels {
+				if n := zc.counts[requestAt(family, i)].Load(); n > 0 {
 					t.requests[requestKey{protoLabels[c.transport], familyLabels[family], typeLabels[i], name}] += n
 				}
 			}
 		}
-		for i := range zc.responses {
-			if n := zc.responses[i].Load(); n > 0 {
+		for i := range rcodeLabels {
+			if n := zc.counts[responseAt(i)].Load(); n > 0 {
 				t.responses[[2]string{rcodeLabels[i].String(), name}] += n
 			}
 		}

@@ -30,8 +30,9 @@ type counters struct {
 	// Of the worker alone: which counters belong to what hangs off the snapshot of the last batch.
 	set        *zone.Set
 	plan       *policy.Plan
-	gen        uint64 // counts Plans
-	zoneOf     map[*zone.Zone]*zoneCounters
+	gen        uint64          // counts Plans
+	zoneAt     []*zoneCounters // by position in set; nil = not met yet
+	nowhere    *zoneCounters   // of the names that no zone holds; nil = not met yet
 	recordOf   map[*zone.Steer]*recordCounters
 	lastZone   *zone.Zone
 	last       *zoneCounters
@@ -41,17 +42,25 @@ type counters struct {
 	own        tags            // if others is not nil: of the records in recordOf
 
 	// Of the worker alone: what it has yet to publish.
-	request, response, answer tally
+	request, response zoneTallies
+	answer            tally
 
 	_ [64]byte // keeps counters of two workers off one cache line
 }
 
-// A zoneCounters counts the queries for names of one zone; the one with the name "" those for no zone of ours.
+// A zoneCounters counts the queries for names of one zone, and the responses to them; the one with the name "" those for no zone of ours.
 type zoneCounters struct {
-	requests  [2][len(typeLabels)]atomic.Uint64 // by family of the sender and type
-	responses [len(rcodeLabels)]atomic.Uint64
-	_         [64]byte
+	counts [firstResponse + len(rcodeLabels)]atomic.Uint64
+	_      [64]byte
 }
+
+// firstResponse is where the responses begin in zoneCounters.
+const firstResponse = 2 * len(typeLabels)
+
+// requestAt and responseAt return which of a zone's counters is that of requests of a family (0 IPv4, 1 IPv6) and the label of a type,
+// and that of responses with the label of a code.
+func requestAt(family, label int) int { return family*len(typeLabels) + label }
+func responseAt(label int) int        { return firstResponse + label }
 
 // A recordCounters counts the answers of one steered record. Sites are kept by name, because ids belong to one Plan.
 type recordCounters struct {
@@ -84,6 +93,49 @@ func (t *tally) publish() {
 	}
 }
 
+// zoneTallies add to the counters of zones, once a batch, all at once to one that is met several times in a row. A server of a thousand
+// zones has most of its counters far away: those of a batch are fetched at one time.
+type zoneTallies struct {
+	list [maxBatch]zoneTally
+	n    int
+	sum  uint64 // means nothing, but else the compiler could leave out the fetching
+}
+
+type zoneTally struct {
+	to *zoneCounters
+	at int
+	n  uint64
+}
+
+func (t *zoneTallies) count(to *zoneCounters, at int) {
+	if t.n > 0 {
+		if last := &t.list[t.n-1]; last.to == to && last.at == at {
+			last.n++
+			return
+		}
+		if t.n == len(t.list) {
+			t.publish()
+		}
+	}
+	t.list[t.n] = zoneTally{to, at, 1}
+	t.n++
+}
+
+func (t *zoneTallies) publish() {
+	list := t.list[:t.n]
+	if len(list) > 1 {
+		sum := uint64(0)
+		for i := range list {
+			sum += list[i].to.counts[list[i].at].Load()
+		}
+		t.sum = sum
+	}
+	for i := range list {
+		list[i].to.counts[list[i].at].Add(list[i].n)
+	}
+	t.n = 0
+}
+
 // A drop is a reason for sending no response.
 type drop uint8
 
@@ -103,7 +155,6 @@ func newCounters(t Transport, all *series) *counters {
 		series:    all,
 		zones:     map[string]*zoneCounters{},
 		records:   map[string]*recordCounters{},
-		zoneOf:    map[*zone.Zone]*zoneCounters{},
 		recordOf:  map[*zone.Steer]*recordCounters{},
 	}
 }
@@ -111,17 +162,18 @@ func newCounters(t Transport, all *series) *counters {
 // drop counts a message without response.
 func (c *counters) drop(why drop) { c.dropped[why].Add(1) }
 
-// count counts a response to a query for a name of z, which is nil outside our zones.
-func (c *counters) count(q *wire.Query, from netip.Addr, z *zone.Zone, rcode wire.RCode) {
+// count counts a response to a query for a name of z, which is nil outside our zones; at is z's position among them, or that of another
+// zone, or -1.
+func (c *counters) count(q *wire.Query, from netip.Addr, z *zone.Zone, at int, rcode wire.RCode) {
 	if c.last == nil || z != c.lastZone {
-		c.lastZone, c.last = z, c.zone(z)
+		c.lastZone, c.last = z, c.zone(z, at)
 	}
 	family := 0
 	if !from.Is4() && !from.Is4In6() {
 		family = 1
 	}
-	c.request.count(&c.last.requests[family][typeLabel(q.Type)])
-	c.response.count(&c.last.responses[rcodeLabel(rcode)])
+	c.request.count(c.last, requestAt(family, typeLabel(q.Type)))
+	c.response.count(c.last, responseAt(rcodeLabel(rcode)))
 }
 
 // answered counts an answer of a steered record: where its first address is, and why. Plan and record are of the snapshot that was
@@ -155,7 +207,7 @@ func (c *counters) publish() {
 func (c *counters) follow(s *registry.Snapshot) {
 	if s.Zones != c.set {
 		c.set = s.Zones
-		clear(c.zoneOf)
+		c.zoneAt, c.nowhere = make([]*zoneCounters, len(c.set.Zones())), nil
 		clear(c.recordOf)
 		c.lastZone, c.last, c.lastSteer, c.lastRecord = nil, nil, nil, nil
 		c.forget()
@@ -167,20 +219,28 @@ func (c *counters) follow(s *registry.Snapshot) {
 }
 
 // zone returns the counters of a zone.
-func (c *counters) zone(z *zone.Zone) *zoneCounters {
-	if zc := c.zoneOf[z]; zc != nil {
+func (c *counters) zone(z *zone.Zone, at int) *zoneCounters {
+	if z == nil {
+		if c.nowhere == nil {
+			c.nowhere = c.zoneOf("")
+		}
+		return c.nowhere
+	}
+	if at < 0 || c.set.Zones()[at] != z { // the one above, for a DS
+		return c.zoneOf(z.Name())
+	}
+	if c.zoneAt[at] == nil {
+		c.zoneAt[at] = c.zoneOf(z.Name())
+	}
+	return c.zoneAt[at]
+}
+
+// zoneOf returns the counters of a zone by its name.
+func (c *counters) zoneOf(name string) *zoneCounters {
+	if zc := c.zones[name]; zc != nil {
 		return zc
 	}
-	name := ""
-	if z != nil {
-		name = z.Name()
-	}
-	zc := c.zones[name]
-	if zc == nil {
-		zc = c.newZone(name)
-	}
-	c.zoneOf[z] = zc
-	return zc
+	return c.newZone(name)
 }
 
 // record returns the counters of a steered record. Those that share one are not remembered: there may be millions. To read its name

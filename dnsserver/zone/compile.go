@@ -60,7 +60,7 @@ func compileSet(specs []Spec, plan *policy.Plan, kept []*Zone) (*Set, []policy.P
 // add makes the zone part of a Set under construction.
 func (s *Set) add(z *Zone) {
 	s.index.insert(hashName(z.apex), len(s.zones))
-	s.zones = append(s.zones, z)
+	s.zones, s.doors = append(s.zones, z), append(s.doors, doorOf(z))
 	depth := z.apex.Labels()
 	s.depths[depth>>6] |= 1 << (depth & 63)
 }

@@ -59,7 +59,7 @@ func (w *world) measure(t *testing.T, d time.Duration, meanwhile func(stop <-cha
 	}
 	asked := 0
 	ask := func() {
-		m := new(dns.Msg).SetQuestion(fmt.Sprintf("host%d.%s.", rand.IntN(w.names), w.zone(rand.IntN(w.zones))), dns.TypeA)
+		m := new(dns.Msg).SetQuestion(fmt.Sprintf("n%d.%s.", rand.IntN(w.names), w.zone(rand.IntN(w.zones))), dns.TypeA)
 		m.Id = uint16(asked)
 		packed, err := m.Pack()
 		if err != nil {

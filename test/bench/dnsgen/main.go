@@ -3,7 +3,7 @@
 //
 //	-kind name    one name (-name), the same all the time
 //	-kind subnet  the same name for the clients of random IPv4 /24 networks (RFC 7871)
-//	-kind names   n0 … nN of -zone, of which -missing percent do not exist
+//	-kind names   n0 … nN of -zone, of which -missing percent do not exist; with -zones M, of zone0 … zoneM below it
 //
 // It prints how many were answered and lost, and the response codes.
 package main
@@ -30,6 +30,7 @@ type load struct {
 	kind     string
 	name     string
 	zone     string
+	zones    int
 	names    int
 	missing  int
 	queries  int // different ones
@@ -59,7 +60,8 @@ func main() {
 	flag.StringVar(&l.kind, "kind", "name", "what is asked: name, subnet or names")
 	flag.StringVar(&l.name, "name", "dyn.example.com", "the name of kinds name and subnet")
 	flag.StringVar(&l.zone, "zone", "example.com", "the zone of kind names")
-	flag.IntVar(&l.names, "names", 100_000, "names that exist")
+	flag.IntVar(&l.zones, "zones", 0, "zones below the zone of kind names; 0: it is asked for itself")
+	flag.IntVar(&l.names, "names", 100_000, "names that exist, in each zone")
 	flag.IntVar(&l.missing, "missing", 0, "percent of queries for names that do not")
 	flag.IntVar(&l.queries, "queries", 110_000, "different queries")
 	flag.IntVar(&l.sockets, "sockets", 8, "sockets")
@@ -128,7 +130,11 @@ func (l *load) questions(r *rand.Rand) ([][]byte, error) {
 			if r.IntN(100) < l.missing {
 				prefix = "missing"
 			}
-			m.SetQuestion(fmt.Sprintf("%s%d.%s", prefix, r.IntN(l.names), dns.Fqdn(l.zone)), dns.TypeA)
+			zone := dns.Fqdn(l.zone)
+			if l.zones > 0 {
+				zone = fmt.Sprintf("zone%d.%s", r.IntN(l.zones), zone)
+			}
+			m.SetQuestion(fmt.Sprintf("%s%d.%s", prefix, r.IntN(l.names), zone), dns.TypeA)
 		default:
 			return nil, fmt.Errorf("there is no kind %q", l.kind)
 		}
