@@ -67,7 +67,7 @@ func kindZones() []zone.Spec {
 				steered("www", "web", "near", "A", "AAAA", "HTTPS"),
 				steered("c", "hosts", "near", "CNAME"), steered("c.far", "far", "all", "CNAME"), steered("c.chain", "chain", "all", "CNAME"),
 				steered("c.missing", "nowhere", "all", "CNAME"), steered("self", "self", "all", "CNAME"),
-				steered("_s._tcp", "hosts", "ranked", "SRV"), steered("_h._tcp", "heavy", "all", "SRV"),
+				steered("_s._tcp", "hosts", "ranked", "SRV"), steered("_h._tcp", "heavy", "all", "SRV"), steered("_f._tcp", "far", "all", "SRV"),
 				steered("mx", "hosts", "all", "MX"), steered("txt", "hosts", "all", "TXT"),
 				steered("ways", "ways", "all", "A", "AAAA", "HTTPS"), steered("_8443._https.ways", "ways", "all", "SVCB"),
 				alias("al.static", "eu"), alias("al.alias", "al.out"), alias("*.al.wild", "al.steered"), alias("al.steered", "www"), alias("al.cname", "tonear"), alias("al.out", "known.test."),

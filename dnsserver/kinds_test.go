@@ -65,6 +65,7 @@ func TestSteeredSRV(t *testing.T) {
 			"an _h._tcp.k.example. 30 SRV 0 1 3 far.test.", "an _h._tcp.k.example. 30 SRV 0 1 4 far.test.")},
 		{"ANY", "_s._tcp", dns.TypeANY, lines("NOERROR aa", "an _s._tcp.k.example. 30 SRV 0 10 8443 eu.k.example.", "an _s._tcp.k.example. 30 SRV 1 30 443 us.k.example.")},
 		{"other types", "_s._tcp", dns.TypeA, lines("NOERROR aa", kindNegative)},
+		{"no port", "_f._tcp", dns.TypeSRV, lines("NOERROR aa", kindNegative)},
 	})
 }
 

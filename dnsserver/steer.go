@@ -77,8 +77,10 @@ func familyOf(rrtype uint16) policy.Family {
 		return policy.FamilyV4
 	case wire.TypeAAAA:
 		return policy.FamilyV6
-	case wire.TypeCNAME, wire.TypeSRV, wire.TypeMX:
+	case wire.TypeCNAME, wire.TypeMX:
 		return policy.FamilyHost
+	case wire.TypeSRV:
+		return policy.FamilyServer
 	case wire.TypeHTTPS, wire.TypeSVCB:
 		return policy.FamilyTarget
 	case wire.TypeTXT:

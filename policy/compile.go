@@ -279,6 +279,9 @@ func (f Family) has(e *Endpoint) bool {
 	case FamilyTarget:
 		return e.HasAddress() || e.Host != ""
 	}
+	if f == FamilyServer {
+		return e.Host != "" && e.Port != 0
+	}
 	return f == FamilyText && e.Text != ""
 }
 

@@ -93,7 +93,7 @@ func TestReasonAndFamilyText(t *testing.T) {
 	if _, err := Reason(77).MarshalText(); err == nil || Reason(77).String() != "reason(77)" {
 		t.Errorf("reason 77: %v, %q", err, Reason(77))
 	}
-	for i, want := range []string{"any", "v4", "v6", "address", "host", "target", "text", "family(7)"} {
+	for i, want := range []string{"any", "v4", "v6", "address", "host", "target", "text", "server", "family(8)"} {
 		if got := Family(i).String(); got != want {
 			t.Errorf("family %d is %q, want %q", i, got, want)
 		}

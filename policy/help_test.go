@@ -126,6 +126,8 @@ func randomEndpoint(c chances, sites []SiteSpec, k int) EndpointSpec {
 		return e
 	case 2:
 		e.Host, e.Text, e.ALPN = "h.example.", "t", []string{"h2"}
+	case 3:
+		e.Host, e.Port = "h.example", 443
 	}
 	if family != 0 {
 		e.V4 = netip.AddrFrom4([4]byte{192, 0, 2, byte(k + 1)})

@@ -36,21 +36,22 @@ const (
 	FamilyV4                    // those with an IPv4 address: A
 	FamilyV6                    // those with an IPv6 address: AAAA
 	FamilyAddress               // those with an address of either kind: the edge
-	FamilyHost                  // those with a host: CNAME, SRV, MX
+	FamilyHost                  // those with a host: CNAME, MX
 	FamilyTarget                // those with an address or a host: HTTPS, SVCB
 	FamilyText                  // those with a text: TXT
+	FamilyServer                // those with a host and a port: SRV
 )
 
 // familyNames is indexed by Family.
-var familyNames = [...]string{"any", "v4", "v6", "address", "host", "target", "text"}
+var familyNames = [...]string{"any", "v4", "v6", "address", "host", "target", "text", "server"}
 
 // numFamilies is the number of families, for tables indexed by Family.
 const numFamilies = len(familyNames)
 
 // familyWants says, by Family, what an endpoint outside it lacks.
-var familyWants = [numFamilies]string{"nothing", "IPv4 address", "IPv6 address", "address", "host", "address and no host", "text"}
+var familyWants = [numFamilies]string{"nothing", "IPv4 address", "IPv6 address", "address", "host", "address and no host", "text", "host with a port"}
 
-// String returns "any", "v4", "v6", "address", "host", "target" or "text".
+// String returns "any", "v4", "v6", "address", "host", "target", "text" or "server".
 func (f Family) String() string {
 	if int(f) < numFamilies {
 		return familyNames[f]

@@ -72,7 +72,7 @@ func reference(s Spec, q Query, h Health) Decision {
 // ofFamily reports whether a question of a family can use an endpoint.
 func ofFamily(e *EndpointSpec, f Family) bool {
 	v4, v6, host, text := e.V4.IsValid(), e.V6.IsValid(), e.Host != "", e.Text != ""
-	return map[Family]bool{FamilyAny: true, FamilyV4: v4, FamilyV6: v6, FamilyAddress: v4 || v6, FamilyHost: host, FamilyTarget: v4 || v6 || host, FamilyText: text}[f]
+	return map[Family]bool{FamilyAny: true, FamilyV4: v4, FamilyV6: v6, FamilyAddress: v4 || v6, FamilyHost: host, FamilyTarget: v4 || v6 || host, FamilyText: text, FamilyServer: host && e.Port != 0}[f]
 }
 
 type naiveEndpoint struct {
