@@ -20,6 +20,12 @@ func benchSpec(networks int) Spec {
 			{Name: "wrr", Stages: []StageSpec{Healthy{}, Weighted{}, Take{1}}},
 			{Name: "close", Stages: []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true}}, Weighted{}, Take{1}}},
 			{Name: "full", Stages: []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true}}, Failover{}, Weighted{}, Take{2}}},
+			{Name: "sticky", Stages: []StageSpec{Healthy{}, Sticky{}, Take{1}}},
+			{Name: "more", Stages: []StageSpec{Healthy{Threshold: 0.5}, Sticky{}, Shuffle{}, Weighted{Multi: true}, OnePer{SharedSubnet}}},
+			{Name: "tree", Stages: []StageSpec{Healthy{}, Failover{Branches: []Branch{ // three levels
+				{Sites: []string{"eu", "us"}, Stages: []StageSpec{Weighted{Branches: []Branch{
+					{Sites: []string{"eu"}, Weight: 80, Policy: "close"}, {Sites: []string{"us"}, Weight: 20, Policy: "close"}}}}},
+				{Policy: "wrr"}}}}},
 		},
 	}
 	for i, w := range []uint32{1, 2, 7} {
@@ -168,4 +174,19 @@ func BenchmarkHealthWith100k(b *testing.B) {
 		h = h.With(i%100_000, Verdict{State: Up, TTL: uint32(i)})
 		i++
 	}
+}
+
+// BenchmarkDecideTree is a tree of three levels over 100 endpoints.
+func BenchmarkDecideTree(b *testing.B) {
+	spec := benchSpec(100_000)
+	spec.Services[1].Endpoints = nil
+	for i := range 100 {
+		spec.Services[1].Endpoints = append(spec.Services[1].Endpoints, benchEndpoint(i, uint32(i%7+1), spec.Sites[i%3].Name))
+	}
+	benchDecideOf(b, spec, Query{Service: 1, Policy: 5}, randomClients(1<<12, false))
+}
+
+// BenchmarkDecideSticky picks one of ten endpoints by the client's key.
+func BenchmarkDecideSticky(b *testing.B) {
+	benchDecide(b, 0, Query{Service: 1, Policy: 3, Key: 1}, randomClients(1, false))
 }

@@ -6,45 +6,101 @@ import (
 	"strconv"
 )
 
+// maxStages bounds the stages of a policy with all that its branches refer to.
+const maxStages = 1000
+
+// A chainCompiler compiles the chain of one policy, and those inside it.
+type chainCompiler struct {
+	*compiler
+	gc    *geoCompiler
+	draws uint64 // stages so far that draw: each gets dice of its own
+	count int    // stages so far
+	chain chain
+}
+
+// surroundings are what a chain is in.
+type surroundings struct {
+	policies []string // that lead here, the outermost first
+	pick     uint32   // selection of sites
+	ranked   bool     // a geo stage came before
+	geos     int      // how many
+	inside   bool     // it is the chain of a branch
+	after    []StageSpec
+}
+
 // compileChain checks the stages of a policy and compiles them.
 func (c *compiler) compileChain(gc *geoCompiler, s PolicySpec) chain {
-	ch := chain{name: s.Name}
-	ranked := false
-	geos, draws := 0, uint64(0)
-	for i, spec := range s.Stages {
+	cc := &chainCompiler{compiler: c, gc: gc, chain: chain{name: s.Name}}
+	in := surroundings{policies: []string{s.Name}}
+	cc.chain.stages, _ = cc.stages(&in, s.Stages)
+	return cc.chain
+}
+
+// stages compiles the stages of a chain, and returns those that depend on the client too. What it finds of ranks is added to in.
+func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []stage, depend []scoped) {
+	add := func(st stage) { stages = append(stages, st) }
+	for i, spec := range specs {
+		if c.count++; c.count > maxStages {
+			if c.count == maxStages+1 {
+				c.problem(here, "the policy, with what its branches refer to, has more than %d stages", maxStages)
+			}
+			break
+		}
+		next := specs[i+1:]
 		c.at(func() {
 			switch spec := spec.(type) {
 			case Healthy:
-				ch.health = true
-				ch.stages = append(ch.stages, healthy{})
+				c.chain.health = true
+				add(c.compileHealthy(spec))
 			case Geo:
-				geos++
-				if geos*int(rankBits(len(gc.sites))) > 31 {
-					c.problem(here, "too many geo stages for %d sites", len(gc.sites)-1)
-				}
-				ranked = true
-				if st := c.compileGeo(gc, spec, horizonOf(s.Stages[:i], s.Stages[i+1:])); st != nil {
-					ch.stages = append(ch.stages, st)
-					if ch.geo == nil {
-						ch.geo = st
-					}
+				if st := c.geo(in, spec, specs[:i], next); st != nil {
+					depend = append(depend, scoped{st, in.pick})
+					add(st)
 				}
 			case Failover:
-				ch.health = true
-				if len(spec.Sites) == 0 && !ranked {
+				if len(spec.Branches) > 0 {
+					st, inner := c.tree(in, spec.stageName(), spec.Branches, next)
+					depend = append(depend, inner...)
+					add(st)
+					break
+				}
+				c.chain.health = true
+				if len(spec.Sites) == 0 && !in.ranked {
 					c.problem([]string{spec.stageName()}, "failover needs to know what goes first: list its sites, or put a geo stage before it")
 				}
-				ch.stages = append(ch.stages, c.compileFailover(spec))
+				add(c.compileFailover(spec))
 			case Weighted:
-				st := weightedBefore(s.Stages[i+1:])
-				st.salt = draws * 0xd1342543de82ef95
-				draws++
-				ch.stages = append(ch.stages, st)
+				switch {
+				case len(spec.Branches) > 0:
+					salt := c.salt()
+					st, inner := c.tree(in, spec.stageName(), spec.Branches, next)
+					st.drawn, st.salt = true, salt
+					depend = append(depend, inner...)
+					add(st)
+				case spec.Multi:
+					add(multi{salt: c.salt()})
+				default:
+					add(c.weighted(in, spec.stageName(), next))
+				}
+			case Shuffle:
+				st := c.weighted(in, spec.stageName(), next)
+				st.even = true
+				add(st)
+			case Sticky:
+				w := weightedBefore(append(slices.Clone(next), in.after...))
+				st := sticky{limit: w.limit, last: w.last}
+				depend = append(depend, scoped{st, in.pick})
+				add(st)
+			case OnePer:
+				if spec.By > SharedSubnet {
+					c.problem([]string{spec.stageName()}, "there is nothing number %d that endpoints share", spec.By)
+				}
+				add(onePer{spec.By})
 			case Take:
 				if spec.N <= 0 {
 					c.problem([]string{spec.stageName()}, "take %d keeps nothing: want 1 or more", spec.N)
 				}
-				ch.stages = append(ch.stages, take{spec.N})
+				add(take{spec.N})
 			case nil:
 				c.problem(here, "this stage is empty")
 			default:
@@ -52,7 +108,52 @@ func (c *compiler) compileChain(gc *geoCompiler, s PolicySpec) chain {
 			}
 		}, strconv.Itoa(i))
 	}
-	return ch
+	return stages, depend
+}
+
+// salt returns what tells the dice of a stage from those of the others.
+func (c *chainCompiler) salt() uint64 {
+	c.draws++
+	return (c.draws - 1) * 0xd1342543de82ef95
+}
+
+// weighted returns a weighted stage before others.
+func (c *chainCompiler) weighted(in *surroundings, name string, next []StageSpec) weighted {
+	st := weightedBefore(append(slices.Clone(next), in.after...))
+	st.kind, st.salt = name, c.salt()
+	return st
+}
+
+// geo compiles a geo stage between others; it returns nil if there are problems.
+func (c *chainCompiler) geo(in *surroundings, spec Geo, before, next []StageSpec) *geo {
+	in.geos++
+	if in.geos*int(rankBits(len(c.gc.sites))) > 31 {
+		c.problem(here, "too many geo stages for %d sites", len(c.gc.sites)-1)
+	}
+	in.ranked = true
+	horizon := 0
+	if !in.inside {
+		horizon = horizonOf(before, next)
+	}
+	st := c.compileGeo(c.gc, spec, horizon)
+	if st != nil && c.chain.geo == nil && !in.inside {
+		c.chain.geo = st
+	}
+	return st
+}
+
+// compileHealthy checks a healthy stage and compiles it.
+func (c *compiler) compileHealthy(spec Healthy) healthy {
+	if !(spec.Threshold >= 0 && spec.Threshold <= 1) { // so that NaN is refused
+		c.problem([]string{spec.stageName(), "threshold"}, "threshold %v is out of range: want 0 to 1", spec.Threshold)
+	}
+	if spec.Min < 0 {
+		c.problem([]string{spec.stageName(), "min"}, "min %d is negative", spec.Min)
+	}
+	if spec.Closed && (spec.Threshold > 0 || spec.Min > 0) {
+		c.problem([]string{spec.stageName()}, "a stage that fails closed keeps what is up, however little: it has no threshold and no min")
+	}
+	return healthy(spec)
 }
 
 // weightedBefore returns a weighted stage that orders no more than the stages after it look at.
@@ -74,7 +175,7 @@ func weightedBefore(next []StageSpec) weighted {
 // before and after it; 0 if any can. Health and earlier ranks let any.
 func horizonOf(before, after []StageSpec) int {
 	for _, spec := range before {
-		if _, ok := spec.(Weighted); !ok {
+		if w, ok := spec.(Weighted); !ok || w.Multi || len(w.Branches) > 0 {
 			return 0
 		}
 	}
@@ -82,7 +183,12 @@ func horizonOf(before, after []StageSpec) int {
 		switch spec := spec.(type) {
 		case Take:
 			return max(0, spec.N)
-		case Healthy, Failover:
+		case Weighted:
+			if spec.Multi || len(spec.Branches) > 0 {
+				return 0
+			}
+		case Geo, Shuffle, Sticky:
+		default:
 			return 0
 		}
 	}

@@ -21,7 +21,7 @@ func Compile(s Spec) (*Plan, []Problem) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	c.plan.compileViews(nil)
+	c.plan.finish(nil)
 	return &c.plan, nil
 }
 
@@ -34,8 +34,18 @@ func (p *Plan) WithServices(services []ServiceSpec) (*Plan, []Problem) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	c.plan.compileViews(p)
+	c.plan.finish(p)
 	return &c.plan, nil
+}
+
+// finish makes what follows from endpoints and policies together. before may be a Plan with the same frame, or nil.
+func (p *Plan) finish(before *Plan) {
+	p.hashes = make([]uint64, len(p.endpoints))
+	for i := range p.endpoints {
+		p.hashes[i] = hashOf(p.endpoints[i].Name)
+	}
+	p.numberSubnets()
+	p.compileViews(before)
 }
 
 // CheckEndpoint returns what is wrong with one endpoint by itself, as Compile would, with paths relative to the endpoint, e.g.
@@ -49,7 +59,9 @@ func (p *Plan) CheckEndpoint(e EndpointSpec) []Problem {
 // A compiler fills a Plan and collects problems. path is where it is.
 type compiler struct {
 	plan     Plan
+	specs    map[string]PolicySpec // of the policies that branches may refer to
 	problems []Problem
+	referred []referral
 	path     []string
 }
 
@@ -288,6 +300,12 @@ func (f Family) has(e *Endpoint) bool {
 func (c *compiler) compilePolicies(specs []PolicySpec) {
 	p := &c.plan
 	p.policyByName = make(map[string]PolicyID, len(specs)+1)
+	p.picks = []selection{{}}
+	c.specs = make(map[string]PolicySpec, len(specs)+1)
+	c.specs[DefaultPolicy] = PolicySpec{Name: DefaultPolicy, Stages: []StageSpec{Healthy{}, Weighted{}}}
+	for _, s := range specs {
+		c.specs[s.Name] = s
+	}
 	gc := newGeoCompiler(&p.frame)
 	add := func(s PolicySpec) {
 		c.at(func() {
@@ -306,6 +324,7 @@ func (c *compiler) compilePolicies(specs []PolicySpec) {
 		add(s)
 	}
 	if _, ok := p.policyByName[DefaultPolicy]; !ok {
-		add(PolicySpec{Name: DefaultPolicy, Stages: []StageSpec{Healthy{}, Weighted{}}})
+		add(c.specs[DefaultPolicy])
 	}
+	c.settleReferrals()
 }

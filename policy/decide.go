@@ -8,29 +8,40 @@ import (
 // A Scratch is the working memory of Decide. The zero value is ready; it grows to the largest service it met and is then reused
 // without allocation. It must not be used by two goroutines at once: give each worker its own.
 type Scratch struct {
-	live []candidate  // still in the running; the first settled of them are in order of rank, and before all others
-	lost []candidate  // dropped by a healthy stage: a failover stage counts their weight as missing
-	rest []candidate  // room for lead and draw
-	keys []uint32     // room for failover
-	sums []uint64     // room for draw
-	out  []EndpointID // what the Decision points to
+	live  []candidate // still in the running; the first settled of them are in order of rank, and before all others
+	lost  []candidate // dropped by a healthy stage: a failover stage counts their weight as missing
+	rest  []candidate // room for lead and draw
+	keys  []uint32    // room for failover
+	sums  []uint64    // room for draw
+	stack []candidate // what the stages with branches that are running were given
+	keyed []keyed     // room for stick
+	seen  []uint32    // room for onePer: epochs, by group
+	epoch uint32
+	out   []EndpointID // what the Decision points to
 
 	client  client
-	views   []*view // what the service can tell of the outcomes of geo stages, by position
-	seed    uint64  // Query.Dice
-	dice    uint64  // of the stage that draws
+	views   []*view // what the endpoints at hand can tell of the outcomes of geo stages, by position
+	plan    *Plan
+	sets    [][numFamilies]extent // of the service
+	picks   []selection           // of the Plan
+	family  Family
+	pick    uint32 // position of the selection at hand in picks
+	key     uint64 // Query.Key
+	seed    uint64 // Query.Dice
+	dice    uint64 // of the stage that draws
 	want    int
 	ttl     uint32 // smallest bound so far, less one
 	worst   State  // the worst state among the candidates at the beginning
 	scope   uint8
 	reason  Reason
 	ranked  bool // candidates of live may differ in rank
+	failed  bool // there is not enough left: a stage around this chain may know better
 	settled int
 	rec     *recorder // nil unless explaining
 }
 
 // Forget lets go of the Plan of the last Query, of which a Scratch holds a part until the next. It keeps its room.
-func (s *Scratch) Forget() { s.views, s.rec = nil, nil }
+func (s *Scratch) Forget() { s.views, s.rec, s.plan, s.sets, s.picks = nil, nil, nil, nil, nil }
 
 // A candidate is an endpoint on its way through the stages: 16 bytes, copied freely.
 type candidate struct {
@@ -63,31 +74,41 @@ func (p *Plan) Decide(s *Scratch, q Query, h Health) Decision {
 	chain := &p.policies[q.Policy]
 	service := &p.services[q.Service]
 	s.begin(service.lists[q.Family], &q, h)
-	s.views = p.views[service.sets[q.Family]]
+	s.plan, s.sets, s.picks, s.family = p, service.sets, p.picks, q.Family
+	s.views = s.viewsOf(0)
 	if !chain.health {
 		s.ttl = noBound
 	}
 	if s.rec != nil {
 		s.rec.start(p, s, q)
 	}
-	for _, stage := range chain.stages {
-		stage.run(s)
-		if s.rec != nil {
-			s.rec.stage(p, s, stage)
-		}
-	}
+	s.runAll(chain.stages)
 	return s.finish()
 }
+
+// runAll runs stages one after the other.
+func (s *Scratch) runAll(stages []stage) {
+	for _, stage := range stages {
+		stage.run(s)
+		if s.rec != nil {
+			s.rec.stage(s.plan, s, stage)
+		}
+	}
+}
+
+// viewsOf returns what the endpoints of the service at the sites of a selection can tell of the outcomes of geo stages.
+func (s *Scratch) viewsOf(pick uint32) []*view { return s.plan.views[s.sets[pick][s.family].views] }
 
 // begin sets the Scratch up for a Query over a list of candidates.
 func (s *Scratch) begin(list []candidate, q *Query, h Health) {
 	s.client = clientOf(q)
 	s.seed = q.Dice
 	s.want = q.Want
+	s.key, s.pick = q.Key, 0
 	s.scope = 0
 	s.reason = ReasonStatic
-	s.ranked, s.settled = false, 0
-	s.lost = s.lost[:0]
+	s.ranked, s.settled, s.failed = false, 0, false
+	s.lost, s.stack = s.lost[:0], s.stack[:0]
 
 	if cap(s.live) < len(list) {
 		s.live = make([]candidate, len(list))

@@ -33,12 +33,24 @@ type ClientTrace struct {
 
 // A StageTrace is what one stage did.
 type StageTrace struct {
-	Stage   string           `json:"stage"`
-	Note    string           `json:"note,omitempty"`  // what the stage saw, for people
-	Rule    string           `json:"rule,omitempty"`  // geo: the key of the rule that decided
-	Scope   uint8            `json:"scope,omitempty"` // geo: prefix length for which its outcome holds
-	Kept    []CandidateTrace `json:"kept"`            // in their order after the stage
-	Dropped []CandidateTrace `json:"dropped,omitempty"`
+	Stage    string           `json:"stage"`
+	Note     string           `json:"note,omitempty"`     // what the stage saw, for people
+	Rule     string           `json:"rule,omitempty"`     // geo: the key of the rule that decided
+	Scope    uint8            `json:"scope,omitempty"`    // geo: prefix length for which its outcome holds
+	Branches []BranchTrace    `json:"branches,omitempty"` // of a stage that has them, in their order
+	Kept     []CandidateTrace `json:"kept"`               // in their order after the stage
+	Dropped  []CandidateTrace `json:"dropped,omitempty"`
+}
+
+// A BranchTrace is what came of one branch of a stage.
+type BranchTrace struct {
+	Branch  string       `json:"branch"`
+	Weight  uint32       `json:"weight,omitempty"`
+	Share   float64      `json:"share,omitempty"`  // probability of being drawn first
+	Outcome string       `json:"outcome"`          // "kept", "passed over: …", "not needed" and the like, for people
+	Stages  []StageTrace `json:"stages,omitempty"` // the first, "branch", is where it begins
+
+	at int
 }
 
 // A CandidateTrace is one endpoint as a stage left it.
@@ -89,6 +101,9 @@ type recorder struct {
 	before []candidate
 	lost   []candidate // as before the stage
 	groups []group     // written by failover
+
+	inside   []StageTrace  // of the branch that was run last
+	branches []BranchTrace // of the stage with branches that was run last
 }
 
 // locate finds the client as geo stages do, but by looking at every network.
@@ -135,6 +150,35 @@ func (r *recorder) start(p *Plan, s *Scratch, q Query) {
 	}
 	r.trace.Stages = append(r.trace.Stages, t)
 	r.remember(s)
+}
+
+// enter begins the stages of a branch, which has its candidates, and returns what leave needs.
+func (r *recorder) enter(p *Plan, s *Scratch) (around recorder) {
+	around = *r
+	r.trace.Stages = []StageTrace{{Stage: "branch", Kept: r.candidates(p, s.live)}}
+	r.remember(s)
+	return around
+}
+
+// leave ends the stages of a branch.
+func (r *recorder) leave(around recorder) {
+	r.inside = r.trace.Stages
+	r.trace, r.before, r.lost = around.trace, around.before, around.lost
+}
+
+// branch describes the branch that was just tried.
+func (r *recorder) branch(t *tree, k int, works bool) BranchTrace {
+	b := BranchTrace{Branch: t.branches[k].name, Outcome: "kept", Stages: r.inside, at: k}
+	if !works {
+		b.Outcome = "passed over"
+		for _, st := range slices.Backward(r.inside) {
+			if st.Note != "" {
+				b.Outcome += ": " + st.Note
+				break
+			}
+		}
+	}
+	return b
 }
 
 // stage records what a stage did.

@@ -22,6 +22,7 @@ func (*failover) name() string { return Failover{}.stageName() }
 
 func (st *failover) run(s *Scratch) {
 	if st.groupOf == nil && !s.ranked && len(s.lost) == 0 {
+		s.failed = s.failed || !st.satisfied(s)
 		return // one group
 	}
 	st.key(s)
@@ -49,13 +50,28 @@ func (st *failover) run(s *Scratch) {
 		passed = true
 		low = key + 1
 	}
-	// no group has the threshold
+	s.failed = s.failed || len(s.keys) > 0 // no group has the threshold
 	switch first := s.firstKey(); {
 	case anyUp != noGroup:
 		s.keep(st, anyUp, anyUp != first)
 	case anyLive != noGroup:
 		s.keep(st, anyLive, anyLive != first)
 	}
+}
+
+// satisfied reports whether all that is left, as one group, has the threshold.
+func (st *failover) satisfied(s *Scratch) bool {
+	if s.worst.Usable() || len(s.live) == 0 {
+		return true
+	}
+	var g tally
+	for i := range s.live {
+		g.all.add(&s.live[i])
+		if s.live[i].state.Usable() {
+			g.up.add(&s.live[i])
+		}
+	}
+	return g.enough(st.threshold)
 }
 
 // key writes the group of each candidate, first the live, then the lost, to s.keys.
@@ -92,12 +108,15 @@ func (a *amount) add(c *candidate) {
 
 // enough reports whether at least a share of the group's weight is up (of its number, if no member has weight) and at least one
 // member is.
-func (g *tally) enough(share float64) bool {
-	up, all := g.up.weight, g.all.weight
+func (g *tally) enough(share float64) bool { return g.up.n > 0 && g.up.atLeast(share, g.all) }
+
+// atLeast reports whether an amount is at least a share of another, by weight, or by number if that has no weight.
+func (a amount) atLeast(share float64, of amount) bool {
+	part, all := a.weight, of.weight
 	if all == 0 {
-		up, all = uint64(g.up.n), uint64(g.all.n)
+		part, all = uint64(a.n), uint64(of.n)
 	}
-	return g.up.n > 0 && float64(up) >= share*float64(all)*(1-1e-12) // 0.07 × 100 is more than 7 to a float64
+	return float64(part) >= share*float64(all)*(1-1e-12) // 0.07 × 100 is more than 7 to a float64
 }
 
 // tally finds the lowest key ≥ low, noGroup if there is none, and counts its members.

@@ -41,6 +41,12 @@ func (g *geo) run(s *Scratch) {
 	s.settled = 0
 }
 
+// scope returns the scope of the stage's outcome for the client.
+func (g *geo) scope(s *Scratch) uint8 {
+	_, scope := g.locate(&s.client, g.view(s))
+	return scope
+}
+
 // view returns what the service in question can tell of the outcomes. An asker who says how many it wants does not care for take stages.
 func (g *geo) view(s *Scratch) *view {
 	if s.want > 0 {

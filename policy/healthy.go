@@ -3,50 +3,73 @@ package policy
 import "fmt"
 
 // healthy is the compiled Healthy stage.
-type healthy struct{}
+type healthy Healthy
 
 func (healthy) name() string { return Healthy{}.stageName() }
 
-func (healthy) run(s *Scratch) {
-	if s.worst.Usable() {
+func (st healthy) run(s *Scratch) {
+	if s.worst.Usable() && st.Min <= 1 {
 		return
 	}
-	kept, forced := 0, false
-	lost := s.lost
-	for _, c := range s.live {
+	var up, all amount
+	forced := false
+	for i := range s.live {
+		c := &s.live[i]
+		all.add(c)
 		if c.state.Usable() {
-			s.live[kept] = c
-			kept++
-			continue
+			up.add(c)
+		} else {
+			forced = forced || c.forced
 		}
-		forced = forced || c.forced
-		lost = append(lost, c)
 	}
-	if kept == len(s.live) {
+	enough := st.enough(up, all)
+	if up.n == all.n && enough {
 		return
 	}
 	if forced {
 		s.because(ReasonOverride)
 	}
-	if kept == 0 {
-		s.lost = lost[:len(s.lost)] // as it was, with the room it has now
-		s.failOpen()
-		return
-	}
-	s.live, s.lost, s.settled = s.live[:kept], lost, 0
-}
-
-// failOpen handles a list of which nothing is usable: all that are not drained count as up, or all if every one is drained.
-func (s *Scratch) failOpen() {
-	s.because(ReasonFailOpen)
 	s.settled = 0
-	best := Drained
-	for i := range s.live {
-		best = min(best, s.live[i].state)
+	if !enough {
+		s.failed = true
+		if !st.Closed {
+			s.failOpen()
+			return
+		}
 	}
 	kept := 0
 	for _, c := range s.live {
-		if c.state > best {
+		if c.state.Usable() {
+			s.live[kept] = c
+			kept++
+		} else {
+			s.lost = append(s.lost, c)
+		}
+	}
+	s.live = s.live[:kept]
+}
+
+// enough reports whether what is up of all will do.
+func (st healthy) enough(up, all amount) bool {
+	if all.n == 0 {
+		return true // there is nothing to lose
+	}
+	return up.n >= max(st.Min, 1) && up.atLeast(st.Threshold, all)
+}
+
+// failOpen counts all that are not drained as up and drops the drained; if every one is drained, all count as up.
+func (s *Scratch) failOpen() {
+	s.because(ReasonFailOpen)
+	drained := 0
+	for i := range s.live {
+		if s.live[i].state == Drained {
+			drained++
+		}
+	}
+	all := drained == len(s.live)
+	kept := 0
+	for _, c := range s.live {
+		if c.state == Drained && !all {
 			s.lost = append(s.lost, c)
 			continue
 		}
@@ -57,22 +80,25 @@ func (s *Scratch) failOpen() {
 	s.live = s.live[:kept]
 }
 
-func (healthy) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
-	usable := 0
-	for _, c := range before {
-		if c.state.Usable() {
-			usable++
+func (st healthy) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
+	var up, all amount
+	for i := range before {
+		all.add(&before[i])
+		if before[i].state.Usable() {
+			up.add(&before[i])
 		}
 	}
 	switch {
-	case len(before) == 0:
+	case all.n == 0:
 		t.Note = "nothing to choose from"
-	case usable > 0:
-		t.Note = fmt.Sprintf("%d of %d usable", usable, len(before))
+	case st.enough(up, all):
+		t.Note = fmt.Sprintf("%d of %d usable", up.n, all.n)
+	case st.Closed:
+		t.Note = fmt.Sprintf("none of %d usable: failed closed", all.n)
 	case len(s.live) < len(before):
-		t.Note = fmt.Sprintf("none of %d usable: failed open, all but the drained count as up", len(before))
+		t.Note = fmt.Sprintf("%s: failed open, all but the drained count as up", st.shortage(up, all))
 	default:
-		t.Note = fmt.Sprintf("none of %d usable: failed open, all count as up", len(before))
+		t.Note = fmt.Sprintf("%s: failed open, all count as up", st.shortage(up, all))
 	}
 	for i := range t.Dropped {
 		d := &t.Dropped[i]
@@ -81,4 +107,15 @@ func (healthy) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
 			d.Why += ", forced"
 		}
 	}
+}
+
+// shortage says how little is up.
+func (st healthy) shortage(up, all amount) string {
+	switch {
+	case up.n == 0:
+		return fmt.Sprintf("none of %d usable", all.n)
+	case up.n < st.Min:
+		return fmt.Sprintf("%d of %d usable, fewer than %d", up.n, all.n, st.Min)
+	}
+	return fmt.Sprintf("%d of %d usable with weight %d of %d, less than %g", up.n, all.n, up.weight, all.weight, st.Threshold)
 }

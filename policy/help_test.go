@@ -77,7 +77,7 @@ func randomSpec(c chances) Spec {
 		s.Services = append(s.Services, svc)
 	}
 	for i := range 1 + c.IntN(2) {
-		s.Policies = append(s.Policies, PolicySpec{Name: fmt.Sprint("p", i), Stages: randomStages(c, s)})
+		s.Policies = append(s.Policies, PolicySpec{Name: fmt.Sprint("p", i), Stages: randomStages(c, s, 2)})
 	}
 	return s
 }
@@ -138,12 +138,13 @@ func randomEndpoint(c chances, sites []SiteSpec, k int) EndpointSpec {
 	return e
 }
 
-func randomStages(c chances, s Spec) []StageSpec {
+// randomStages makes a chain, with branches down to a depth. A branch may refer to a policy that the Spec has already.
+func randomStages(c chances, s Spec, depth int) []StageSpec {
 	var stages []StageSpec
 	ranked := 0
 	for range 1 + c.IntN(6) {
-		switch k := c.IntN(6); {
-		case k == 0 && ranked < 3:
+		switch k := c.IntN(12); {
+		case k == 0 && ranked < 3 && depth == 2: // a stage inside ranks too, and there is a limit to how often
 			stages = append(stages, randomGeo(c, s))
 			ranked++
 		case k == 1 || k == 2:
@@ -155,12 +156,51 @@ func randomStages(c chances, s Spec) []StageSpec {
 		case k == 3:
 			stages = append(stages, Take{1 + c.IntN(4)})
 		case k == 4:
-			stages = append(stages, Weighted{})
+			stages = append(stages, Weighted{Multi: c.IntN(3) == 0})
+		case k == 5:
+			stages = append(stages, Shuffle{})
+		case k == 6:
+			stages = append(stages, Sticky{})
+		case k == 7:
+			stages = append(stages, OnePer{Shared(c.IntN(2))})
+		case k == 8:
+			stages = append(stages, []Healthy{{Threshold: 0.5}, {Min: 2}, {Threshold: 1, Min: 1}, {Closed: true}}[c.IntN(4)])
+		case k == 9 && depth > 0:
+			stages = append(stages, Failover{Branches: randomBranches(c, s, depth-1)})
+		case k == 10 && depth > 0:
+			stages = append(stages, Weighted{Branches: randomBranches(c, s, depth-1)})
 		default:
 			stages = append(stages, Healthy{})
 		}
 	}
 	return stages
+}
+
+func randomBranches(c chances, s Spec, depth int) []Branch {
+	var list []Branch
+	for range 1 + c.IntN(3) {
+		b := Branch{Weight: uint32(c.IntN(4))}
+		if c.IntN(3) > 0 {
+			b.Sites = randomSites(c, s)
+		}
+		if len(s.Policies) > 0 && c.IntN(3) == 0 && !ranks(s, s.Policies[0].Stages) {
+			b.Policy = s.Policies[0].Name
+		} else if b.Stages = randomStages(c, s, depth); c.IntN(2) == 0 && depth == 1 {
+			b.Stages = append([]StageSpec{randomGeo(c, s)}, b.Stages...)
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+// ranks reports whether a chain has a geo stage.
+func ranks(s Spec, stages []StageSpec) bool {
+	return slices.ContainsFunc(stages, func(stage StageSpec) bool {
+		if _, ok := stage.(Geo); ok {
+			return true
+		}
+		return slices.ContainsFunc(branchesOf(stage), func(b Branch) bool { return ranks(s, branchStages(s, b)) })
+	})
 }
 
 func randomSites(c chances, s Spec) []string {
@@ -205,6 +245,7 @@ func randomQuery(c chances, p *Plan) Query {
 		Policy:  PolicyID(c.IntN(p.NumPolicies())),
 		Family:  Family(c.IntN(numFamilies)),
 		Dice:    uint64(c.IntN(1<<16)) * 0x9e3779b97f4a7c15,
+		Key:     uint64(c.IntN(1<<16)) * 0xd6e8feb86659fd93,
 	}
 	if c.IntN(8) > 0 {
 		a := randomAddr(c)

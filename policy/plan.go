@@ -10,6 +10,8 @@ type Plan struct {
 	serviceByName map[string]ServiceID
 	endpoints     []Endpoint // by EndpointID; those of a service follow one another, in the order of the Spec
 	byName        map[string]EndpointID
+	hashes        []uint64          // of the names of endpoints
+	subnets       []uint32          // of endpoints: the number, in the service, of the network they are in; 0: none
 	views         [][]*view         // for each set of sites that a service is at, those of the geo stages by position
 	sets          map[string]uint32 // positions in views by key of the set
 }
@@ -22,7 +24,8 @@ type frame struct {
 	networks     [2][]interval // of IPv4 and IPv6, sorted; values are positions in places
 	policies     []chain       // by PolicyID
 	policyByName map[string]PolicyID
-	stages       []*geo // those of all policies, each once
+	stages       []*geo      // those of all policies, each once
+	picks        []selection // those of all branches, each once; the first is of all sites
 }
 
 // An Endpoint is what serves a service: a checked EndpointSpec. At least one of V4, V6, Host and Text is there. It never changes.
@@ -48,7 +51,13 @@ type service struct {
 	name  string
 	ids   []EndpointID
 	lists [numFamilies][]candidate
-	sets  [numFamilies]uint32 // positions in Plan.views
+	sets  [][numFamilies]extent // by selection of sites
+}
+
+// An extent is what the endpoints of a service, of a family and at the sites of a selection, can tell of clients.
+type extent struct {
+	views   uint32 // position in Plan.views
+	several bool   // there is more than one of them
 }
 
 // A site is a compiled SiteSpec.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"math/big"
 	"net/netip"
@@ -25,30 +26,13 @@ func reference(s Spec, q Query, h Health) Decision {
 	}
 	all := r.list
 
-	stages := []StageSpec{Healthy{}, Weighted{}}
+	stages := stagesOf(s, "")
 	if int(q.Policy) < len(s.Policies) {
 		stages = s.Policies[q.Policy].Stages
 	}
-	sees := false
-	for _, stage := range stages {
-		switch stage := stage.(type) {
-		case Healthy:
-			sees = true
-			r.healthy()
-		case Geo:
-			r.geo(stage)
-		case Failover:
-			sees = true
-			r.failover(stage)
-		case Weighted:
-			r.weighted()
-		case Take:
-			if q.Want == 0 {
-				r.order()
-				r.list = r.list[:min(len(r.list), stage.N)]
-			}
-		}
-	}
+	r.salts = map[string]uint64{}
+	r.number(stages, "")
+	r.run(stages, "")
 	r.order()
 	if q.Want > 0 {
 		r.list = r.list[:min(len(r.list), q.Want)]
@@ -62,11 +46,264 @@ func reference(s Spec, q Query, h Health) Decision {
 		}
 	}
 	for _, x := range all {
-		if sees && x.v.TTL > 0 && (d.TTL == 0 || x.v.TTL < d.TTL) {
+		if looksAtHealth(s, stages) && x.v.TTL > 0 && (d.TTL == 0 || x.v.TTL < d.TTL) {
 			d.TTL = x.v.TTL
 		}
 	}
 	return d
+}
+
+// stagesOf returns the stages of a policy by its name; "" and what there is not is the default.
+func stagesOf(s Spec, name string) []StageSpec {
+	for _, p := range s.Policies {
+		if p.Name == name {
+			return p.Stages
+		}
+	}
+	return []StageSpec{Healthy{}, Weighted{}}
+}
+
+func branchStages(s Spec, b Branch) []StageSpec {
+	if b.Policy != "" {
+		return stagesOf(s, b.Policy)
+	}
+	return b.Stages
+}
+
+// branchesOf returns the branches of a stage, nil if it has none.
+func branchesOf(stage StageSpec) []Branch {
+	switch stage := stage.(type) {
+	case Failover:
+		return stage.Branches
+	case Weighted:
+		return stage.Branches
+	}
+	return nil
+}
+
+func looksAtHealth(s Spec, stages []StageSpec) bool {
+	return slices.ContainsFunc(stages, func(stage StageSpec) bool {
+		switch stage := stage.(type) {
+		case Healthy:
+			return true
+		case Failover:
+			if len(stage.Branches) == 0 {
+				return true
+			}
+		}
+		return slices.ContainsFunc(branchesOf(stage), func(b Branch) bool { return looksAtHealth(s, branchStages(s, b)) })
+	})
+}
+
+// number gives every stage that draws its dice: those of a stage before those of its branches, in the order of the text.
+func (r *naive) number(stages []StageSpec, path string) {
+	for i, stage := range stages {
+		here := fmt.Sprintf("%s/%d", path, i)
+		switch stage.(type) {
+		case Weighted, Shuffle:
+			r.salts[here] = r.draws * 0xd1342543de82ef95
+			r.draws++
+		}
+		for k, b := range branchesOf(stage) {
+			r.number(branchStages(r.spec, b), fmt.Sprintf("%s/%d", here, k))
+		}
+	}
+}
+
+// run runs the stages of a chain.
+func (r *naive) run(stages []StageSpec, path string) {
+	for i, stage := range stages {
+		here := fmt.Sprintf("%s/%d", path, i)
+		r.dice = r.q.Dice + r.salts[here]
+		switch stage := stage.(type) {
+		case Healthy:
+			r.healthy(stage)
+		case Geo:
+			r.geo(stage)
+		case Failover:
+			if len(stage.Branches) > 0 {
+				r.branches(stage.Branches, false, here)
+			} else {
+				r.failover(stage)
+			}
+		case Weighted:
+			switch {
+			case len(stage.Branches) > 0:
+				r.branches(stage.Branches, true, here)
+			case stage.Multi:
+				r.multi()
+			default:
+				r.weighted(false)
+			}
+		case Shuffle:
+			r.weighted(true)
+		case Sticky:
+			r.sticky()
+		case OnePer:
+			r.onePer(stage.By)
+		case Take:
+			if r.q.Want == 0 {
+				r.order()
+				r.list = r.list[:min(len(r.list), stage.N)]
+			}
+		}
+	}
+}
+
+// branches tries branches in their order, or in one that is drawn, until one works.
+func (r *naive) branches(list []Branch, drawn bool, path string) {
+	type member struct {
+		k  int
+		up bool
+		b  Branch
+	}
+	of := func(b Branch, list []naiveEndpoint) (in []naiveEndpoint) {
+		for _, x := range list {
+			if len(b.Sites) == 0 || slices.Contains(b.Sites, x.e.Site) {
+				in = append(in, x)
+			}
+		}
+		return in
+	}
+	var left []member
+	for k, b := range list {
+		if in := of(b, r.list); len(in) > 0 {
+			left = append(left, member{k, slices.ContainsFunc(in, func(x naiveEndpoint) bool { return x.up }), b})
+		}
+	}
+	before := *r
+	first, several := -1, len(left) > 1
+	if several || len(left) == 1 {
+		first = left[0].k
+	}
+	try := func(m member) bool {
+		r.list, r.lost, r.reason, r.failed = of(m.b, before.list), of(m.b, before.lost), before.reason, false
+		outer := r.sites
+		if len(m.b.Sites) > 0 {
+			r.sites = slices.DeleteFunc(slices.Clone(m.b.Sites), func(name string) bool { return outer != nil && !slices.Contains(outer, name) })
+		}
+		r.run(branchStages(r.spec, m.b), fmt.Sprintf("%s/%d", path, m.k))
+		r.sites = outer
+		return !r.failed && len(r.list) > 0
+	}
+	dice := r.dice
+	var spare *member
+	kept, works := -1, false
+	for len(left) > 0 && !works {
+		i := 0
+		if drawn {
+			total, even := uint64(0), false
+			for _, m := range left {
+				total += uint64(m.b.Weight)
+			}
+			if even = total == 0; even {
+				total = uint64(len(left))
+			}
+			r.dice = dice
+			u := r.roll(total)
+			dice = r.dice
+			for ; ; i++ {
+				w := uint64(left[i].b.Weight)
+				if even {
+					w = 1
+				}
+				if u < w {
+					break
+				}
+				u -= w
+			}
+		}
+		m := left[i]
+		left = slices.Delete(slices.Clone(left), i, i+1)
+		if works = try(m); works {
+			kept = m.k
+		} else if spare == nil || m.up && !spare.up {
+			spare = &m
+		}
+	}
+	switch {
+	case works:
+	case spare != nil:
+		try(*spare)
+		kept = spare.k
+	default:
+		r.list, r.lost, r.reason = before.list, before.lost, before.reason
+	}
+	r.failed = before.failed || !works
+	if drawn && several {
+		r.because(ReasonWeight)
+	}
+	if !drawn && kept != first {
+		r.because(ReasonFailover)
+	}
+}
+
+// multi keeps each by its weight over the largest of its rank.
+func (r *naive) multi() {
+	r.order()
+	var kept []naiveEndpoint
+	for _, x := range r.list {
+		most := uint32(0)
+		for _, y := range r.list {
+			if slices.Equal(x.ranks, y.ranks) {
+				most = max(most, y.e.Weight)
+			}
+		}
+		if most > 0 && x.e.Weight < most && r.roll(uint64(most)) >= uint64(x.e.Weight) {
+			r.because(ReasonWeight)
+			continue
+		}
+		kept = append(kept, x)
+	}
+	r.list = kept
+}
+
+// sticky orders those of a rank by the key, the plain way: by the logarithm of a hash over the weight.
+func (r *naive) sticky() {
+	r.order()
+	for i := 1; i < len(r.list); i++ {
+		if slices.Equal(r.list[i].ranks, r.list[i-1].ranks) {
+			r.because(ReasonSticky)
+		}
+	}
+	service := r.spec.Services[r.q.Service].Name
+	place := func(x naiveEndpoint) [2]float64 {
+		far := 64 - math.Floor(math.Log2(float64(mix(r.q.Key^hashOf(service+"/"+x.e.Name))|1))*(1<<16))/(1<<16)
+		if x.e.Weight == 0 {
+			return [2]float64{1, far}
+		}
+		return [2]float64{0, far / float64(x.e.Weight)}
+	}
+	slices.SortStableFunc(r.list, func(a, b naiveEndpoint) int {
+		if c := slices.Compare(a.ranks, b.ranks); c != 0 {
+			return c
+		}
+		x, y := place(a), place(b)
+		return slices.Compare(x[:], y[:])
+	})
+}
+
+// onePer keeps the first of each site or subnet.
+func (r *naive) onePer(by Shared) {
+	r.order()
+	var kept []naiveEndpoint
+	seen := map[string]bool{}
+	for _, x := range r.list {
+		group := x.e.Site
+		if by == SharedSubnet {
+			group = ""
+			if x.e.V4.IsValid() {
+				group = netip.PrefixFrom(x.e.V4, 24).Masked().String()
+			} else if x.e.V6.IsValid() {
+				group = netip.PrefixFrom(x.e.V6, 48).Masked().String()
+			}
+		}
+		if group == "" || !seen[group] {
+			kept = append(kept, x)
+		}
+		seen[group] = true
+	}
+	r.list = kept
 }
 
 // ofFamily reports whether a question of a family can use an endpoint.
@@ -86,8 +323,11 @@ type naiveEndpoint struct {
 type naive struct {
 	spec   Spec
 	q      Query
-	draws  uint64 // number of weighted stages so far
+	draws  uint64 // number of stages that draw
+	salts  map[string]uint64
 	dice   uint64
+	failed bool
+	sites  []string // of the branches around; nil: all
 	list   []naiveEndpoint
 	lost   []naiveEndpoint
 	reason Reason
@@ -99,42 +339,45 @@ func (r *naive) order() {
 	slices.SortStableFunc(r.list, func(a, b naiveEndpoint) int { return slices.Compare(a.ranks, b.ranks) })
 }
 
-func (r *naive) healthy() {
+func (r *naive) healthy(h Healthy) {
 	if len(r.list) == 0 {
 		return
 	}
-	var up, down, drained []naiveEndpoint
+	var up, not, drained []naiveEndpoint
+	weight, whole := 0.0, 0.0
 	for _, x := range r.list {
+		whole += float64(x.e.Weight)
 		switch {
 		case x.up:
 			up = append(up, x)
+			weight += float64(x.e.Weight)
 			continue
 		case x.v.State == Drained:
 			drained = append(drained, x)
-		default:
-			down = append(down, x)
 		}
+		not = append(not, x)
 		if x.v.Forced {
 			r.because(ReasonOverride)
 		}
 	}
-	if len(up) > 0 {
-		var lost []naiveEndpoint
-		for _, x := range r.list {
-			if !x.up {
-				lost = append(lost, x)
-			}
-		}
-		r.list, r.lost = up, append(r.lost, lost...)
+	if whole == 0 {
+		weight, whole = float64(len(up)), float64(len(r.list))
+	}
+	if len(up) > 0 && len(up) >= h.Min && weight >= h.Threshold*whole {
+		r.list, r.lost = up, append(r.lost, not...)
+		return
+	}
+	r.failed = true
+	if h.Closed {
+		r.list, r.lost = up, append(r.lost, not...)
 		return
 	}
 	r.because(ReasonFailOpen)
-	r.list = down
-	if len(down) == 0 {
-		r.list = drained
-	} else {
+	if len(drained) < len(r.list) {
+		r.list = slices.DeleteFunc(slices.Clone(r.list), func(x naiveEndpoint) bool { return !x.up && x.v.State == Drained })
 		r.lost = append(r.lost, drained...)
 	}
+	r.list = slices.Clone(r.list)
 	for i := range r.list {
 		r.list[i].up = true
 	}
@@ -295,6 +538,9 @@ func (r *naive) failover(f Failover) {
 			best, found = i, grade
 		}
 	}
+	if found < 3 && len(keys) > 0 {
+		r.failed = true
+	}
 	if found == 0 {
 		return
 	}
@@ -304,10 +550,14 @@ func (r *naive) failover(f Failover) {
 	r.list, r.lost = members(r.list, keys[best]), members(r.lost, keys[best])
 }
 
-// weighted draws every rank completely, with dice of its own.
-func (r *naive) weighted() {
-	r.dice = r.q.Dice + r.draws*0xd1342543de82ef95
-	r.draws++
+// weighted draws every rank completely.
+func (r *naive) weighted(shuffle bool) {
+	weight := func(x naiveEndpoint) uint64 {
+		if shuffle {
+			return 1
+		}
+		return uint64(x.e.Weight)
+	}
 	r.order()
 	var done []naiveEndpoint
 	for len(r.list) > 0 {
@@ -323,7 +573,7 @@ func (r *naive) weighted() {
 		for len(group) > 1 {
 			total := uint64(0)
 			for _, x := range group {
-				total += uint64(x.e.Weight)
+				total += weight(x)
 			}
 			even := total == 0
 			if even {
@@ -331,7 +581,7 @@ func (r *naive) weighted() {
 			}
 			u := r.roll(total)
 			for i, x := range group {
-				w := uint64(x.e.Weight)
+				w := weight(x)
 				if even {
 					w = 1
 				}

@@ -232,8 +232,10 @@ func TestScopeBeyondTheBudget(t *testing.T) {
 		v := viewer{stages: poor.stages, sets: map[string]uint32{}, same: map[string]*view{}}
 		v.add("", nil)
 		for i := range poor.services {
-			for f, list := range poor.services[i].lists {
-				poor.services[i].sets[f] = v.set(list)
+			for pick := range poor.picks {
+				for f, list := range poor.services[i].lists {
+					poor.services[i].sets[pick][f] = extent{v.set(list, &poor.picks[pick]), poor.picks[pick].count(list) > 1}
+				}
 			}
 		}
 		poor.views = v.views
@@ -257,14 +259,14 @@ func TestViewsFollowServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := p.services[1].sets[FamilyAny], q.services[1].sets[FamilyAny]
+	a, b := p.services[1].sets[0][FamilyAny].views, q.services[1].sets[0][FamilyAny].views
 	if p.views[a][0] != q.views[b][0] {
 		t.Error("a view was made again")
 	}
-	if c := q.services[2].sets[FamilyAny]; c == b || c == 0 || q.views[c][0] == q.views[b][0] {
+	if c := q.services[2].sets[0][FamilyAny].views; c == b || c == 0 || q.views[c][0] == q.views[b][0] {
 		t.Error("endpoints at fewer sites have the same view")
 	}
-	if p.services[0].sets[FamilyAny] != 0 || p.views[0][0] != everywhere {
+	if p.services[0].sets[0][FamilyAny].views != 0 || p.views[0][0] != everywhere {
 		t.Error("endpoints without a site have a view")
 	}
 }

@@ -65,12 +65,28 @@ type PolicySpec struct {
 	Stages []StageSpec
 }
 
-// A StageSpec is one stage: Healthy, Geo, Failover, Weighted or Take.
+// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer or Take.
 type StageSpec interface{ stageName() string }
 
-// Healthy drops endpoints that are down or drained. If none is left it fails open: all that are not drained count as up; if
-// there is none of those either, all do. Stages after it see those that count as up as up.
-type Healthy struct{}
+// A Branch is a chain of a stage's own over some of the candidates: those at its Sites.
+type Branch struct {
+	Sites  []string // empty: all, and endpoints at no site
+	Weight uint32   // of a Weighted stage: 0..MaxWeight; 0 = drawn only when no other works
+
+	// The chain: that of a policy, by its name, or stages. Policies must not lead to themselves.
+	Policy string
+	Stages []StageSpec
+}
+
+// Healthy drops endpoints that are down or drained. If not enough is left it fails open: all that are not drained count as up; if
+// there is none of those either, all do. Stages after it see those that count as up as up. Enough is one endpoint, and at least Min of them and
+// at least Threshold of the weight of all (of their number, if all weights are 0). A stage around the chain that holds it, if any, is told
+// that there is not enough.
+type Healthy struct {
+	Threshold float64 // [0,1]; 0 = none
+	Min       int     // 0 counts as 1
+	Closed    bool    // fail closed instead: when nothing is up, answer nothing; what is up is kept, however little
+}
 
 // Geo ranks candidates by where the client is. The first matching rule decides: own networks (longest prefix), then the region
 // of the client's place, then Default. Sites that the rule does not list rank after those it lists: by distance if the client's
@@ -101,14 +117,46 @@ type GeoTarget struct {
 // A group's weight is that of its candidates and of those that a healthy stage dropped; if all of it is 0, their numbers count. What
 // is down counts as missing even if no healthy stage dropped it. If no group has Threshold, the first group with any candidate up is
 // kept, or with any left.
+//
+// With Branches, which exclude the other fields, it runs their chains in order and keeps what the first that works keeps. A branch works if
+// it has endpoints, anything is left of them, and no stage inside says that there is not enough. If none works, the first that has an endpoint
+// up is kept, or else the first that has any.
 type Failover struct {
 	Sites     []string
 	Threshold float64 // (0,1]; 0 means 0.5
+	Branches  []Branch
 }
 
 // Weighted orders candidates of equal rank by a random draw without replacement, each with probability weight/sum. Weight 0 is drawn
 // after all others, evenly.
-type Weighted struct{}
+//
+// With Branches it does that to branches, by their weights, and keeps what the first that works keeps, as Failover does.
+//
+// With Multi it keeps each candidate with probability weight/max, of those of its rank, and drops the others: those of the largest weight always
+// stay. The order is not changed.
+type Weighted struct {
+	Branches []Branch
+	Multi    bool
+}
+
+// Shuffle is Weighted as if all weights were 1.
+type Shuffle struct{}
+
+// Sticky orders candidates of equal rank by rendezvous hashing of Query.Key and their names: a client keeps its endpoint while that is there,
+// and when one of n goes, only its own clients move. Weights count as they do in a draw; weight 0 comes last.
+type Sticky struct{}
+
+// OnePer keeps, of the candidates that share something, the one that comes first.
+type OnePer struct{ By Shared }
+
+// Shared is what candidates have in common.
+type Shared uint8
+
+// The things that endpoints share.
+const (
+	SharedSite   Shared = iota // the site; those at no site share none
+	SharedSubnet               // the IPv4 /24 or, of endpoints without IPv4, the IPv6 /48; those without address share none
+)
 
 // Take keeps the first N candidates, N ≥ 1. It does nothing if the Query says how many it wants.
 type Take struct{ N int }
@@ -117,6 +165,9 @@ func (Healthy) stageName() string  { return "healthy" }
 func (Geo) stageName() string      { return "geo" }
 func (Failover) stageName() string { return "failover" }
 func (Weighted) stageName() string { return "weighted" }
+func (Shuffle) stageName() string  { return "shuffle" }
+func (Sticky) stageName() string   { return "sticky" }
+func (OnePer) stageName() string   { return "one_per" }
 func (Take) stageName() string     { return "take" }
 
 // A Problem is one thing wrong with a Spec. Path leads to it in the terms of the configuration file, e.g.

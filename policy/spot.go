@@ -46,7 +46,7 @@ func (p *Plan) Fetch(spots []Spot) uint32 {
 			continue
 		}
 		g := p.firstGeo(s)
-		if v := p.views[p.services[s.service].sets[FamilyV4]][g.position]; v.v4 != nil {
+		if v := p.views[p.services[s.service].sets[0][FamilyV4].views][g.position]; v.v4 != nil {
 			sum += uint32(v.v4[0][s.from>>6])
 		}
 		t := &g.atlas.v4

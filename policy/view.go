@@ -52,12 +52,16 @@ func (p *Plan) compileViews(before *Plan) {
 	v.add("", nil)
 	for i := range p.services {
 		s := &p.services[i]
-		for f, list := range s.lists {
-			if f > 0 && len(list) == len(s.lists[FamilyAny]) { // it is the same
-				s.sets[f] = s.sets[FamilyAny]
-				continue
+		s.sets = make([][numFamilies]extent, len(p.picks))
+		for pick := range p.picks {
+			sets := &s.sets[pick]
+			for f, list := range s.lists {
+				if f > 0 && len(list) == len(s.lists[FamilyAny]) { // it is the same
+					sets[f] = sets[FamilyAny]
+					continue
+				}
+				sets[f] = extent{v.set(list, &p.picks[pick]), p.picks[pick].count(list) > 1}
 			}
-			s.sets[f] = v.set(list)
 		}
 	}
 	p.views, p.sets = v.views, v.sets
@@ -69,15 +73,15 @@ type presence struct {
 	n    int
 }
 
-// set returns the position in views of those for a list of candidates.
-func (v *viewer) set(list []candidate) uint32 {
+// set returns the position in views of those for a list of candidates, as far as they are at the sites of a selection.
+func (v *viewer) set(list []candidate, pick *selection) uint32 {
 	if len(v.stages) == 0 {
 		return 0
 	}
 	var at []presence
 	for i := range list {
 		id := list[i].site
-		if id == NoSite { // last, whoever the client is
+		if id == NoSite || !pick.has(id) { // last, whoever the client is
 			continue
 		}
 		k, ok := slices.BinarySearchFunc(at, id, func(p presence, id SiteID) int { return cmp.Compare(p.site, id) })

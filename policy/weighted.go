@@ -5,13 +5,17 @@ import "fmt"
 // weighted is the compiled Weighted stage. limit is how many leading candidates the rest of the chain looks at (0: all), last says
 // that only take stages follow, so that no more than Query.Want are looked at. salt gives each weighted stage of a chain dice of its
 // own, so that its draws do not depend on how many an earlier one needed.
+//
+// A shuffle is one in which all weights are 1.
 type weighted struct {
+	kind  string
 	limit int
 	last  bool
+	even  bool
 	salt  uint64
 }
 
-func (weighted) name() string { return Weighted{}.stageName() }
+func (st weighted) name() string { return st.kind }
 
 func (st weighted) run(s *Scratch) {
 	s.dice = s.seed + st.salt
@@ -20,7 +24,11 @@ func (st weighted) run(s *Scratch) {
 		end := s.lead(i)
 		if end-i > 1 {
 			s.because(ReasonWeight)
-			s.draw(s.live[i:end], n-i)
+			if st.even {
+				s.shuffle(s.live[i:end], n-i)
+			} else {
+				s.draw(s.live[i:end], n-i)
+			}
 		}
 		i = end
 	}
@@ -66,6 +74,13 @@ func (s *Scratch) draw(c []candidate, n int) {
 			j += int(s.below(uint64(len(c) - i)))
 		}
 		moveUp(c, i, j)
+	}
+}
+
+// shuffle moves up to n candidates, drawn evenly, to the front of c; the others follow in the order they had.
+func (s *Scratch) shuffle(c []candidate, n int) {
+	for i := range min(n, len(c)-1) {
+		moveUp(c, i, i+int(s.below(uint64(len(c)-i))))
 	}
 }
 
@@ -175,7 +190,7 @@ func (st weighted) explain(p *Plan, s *Scratch, before []candidate, t *StageTrac
 	}
 	for i := range t.Kept {
 		k := &t.Kept[i]
-		if sums[k.rank] > 0 {
+		if sums[k.rank] > 0 && !st.even {
 			k.Share = float64(k.Weight) / float64(sums[k.rank])
 		} else {
 			k.Share = 1 / float64(counts[k.rank])

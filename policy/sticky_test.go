@@ -1,0 +1,192 @@
+package policy
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"testing"
+)
+
+// stickyPlan has a service of endpoints of some weights, at one site, and the policy "sticky".
+func stickyPlan(t testing.TB, weights ...uint32) *Plan {
+	s := Spec{Services: []ServiceSpec{{Name: "s"}}, Policies: []PolicySpec{{Name: "sticky", Stages: []StageSpec{Healthy{}, Sticky{}, Take{1}}}}}
+	for i, w := range weights {
+		e := benchEndpoint(i%200, w, "")
+		e.Name = fmt.Sprint("e", i)
+		s.Services[0].Endpoints = append(s.Services[0].Endpoints, e)
+	}
+	return mustCompile(t, s)
+}
+
+// TestStickyShares: over many clients, endpoints have the shares of their weights.
+func TestStickyShares(t *testing.T) {
+	const clients = 1_000_000
+	for _, weights := range [][]uint32{{80, 20}, {1, 2, 3, 94}, {1, 1, 1, 1, 1}, {0, 1, 0}, {0, 0}} {
+		p, counts := stickyPlan(t, weights...), make([]int, len(weights))
+		var s Scratch
+		r := seeded(3)
+		for range clients {
+			counts[p.Decide(&s, Query{Key: r.Uint64()}, Health{}).Endpoints[0]]++
+		}
+		total := 0.0
+		for _, w := range weights {
+			total += float64(w)
+		}
+		for i, w := range weights {
+			want := float64(w) / total
+			if total == 0 {
+				want = 1 / float64(len(weights))
+			}
+			if points := 100 * math.Abs(float64(counts[i])/clients-want); points > 0.3 {
+				t.Errorf("weights %v: endpoint %d is off by %.2f points", weights, i, points)
+			}
+		}
+	}
+}
+
+// TestStickyMovesFew: when one of n endpoints goes, its clients move and no others; when one comes, it takes its share and nothing else moves.
+func TestStickyMovesFew(t *testing.T) {
+	const n, clients = 20, 100_000
+	weights := make([]uint32, n)
+	for i := range weights {
+		weights[i] = 1
+	}
+	p := stickyPlan(t, weights...)
+	var s Scratch
+	for _, gone := range []EndpointID{0, 7, n - 1} {
+		without := NewHealth(n).With(gone, Verdict{State: Down})
+		moved := 0
+		for key := range uint64(clients) {
+			q := Query{Key: key * 0x9e3779b97f4a7c15}
+			before := p.Decide(&s, q, Health{}).Endpoints[0]
+			after := p.Decide(&s, q, without).Endpoints[0]
+			if before != after {
+				moved++
+				if before != gone {
+					t.Fatalf("a client of endpoint %d moved", before)
+				}
+			}
+		}
+		if share := float64(moved) / clients; share > 1.1/n || share < 0.9/n {
+			t.Errorf("without endpoint %d, %.4f of the clients moved, want 1/%d", gone, share, n)
+		}
+	}
+}
+
+// TestStickyIsForEver: where a client goes is part of what other nodes and later versions rely on.
+func TestStickyIsForEver(t *testing.T) {
+	p := stickyPlan(t, 1, 2, 3, 4)
+	got := ""
+	for key := range uint64(16) {
+		got += fmt.Sprint(p.Decide(new(Scratch), Query{Key: key}, Health{}).Endpoints[0])
+	}
+	if want := "3232233333233200"; got != want {
+		t.Errorf("clients go to %s, went to %s", got, want)
+	}
+}
+
+// TestStickyScope: the scope is what shares a key, where there is anything to choose.
+func TestStickyScope(t *testing.T) {
+	two, one := stickyPlan(t, 1, 1), stickyPlan(t, 1)
+	for _, tt := range []struct {
+		client string
+		want   uint8
+	}{{"192.0.2.0/24", 24}, {"192.0.0.0/16", 24}, {"2001:db8::/48", 56}, {"::ffff:192.0.2.0/120", 120}} {
+		q := Query{Client: netip.MustParsePrefix(tt.client)}
+		if d := two.Decide(new(Scratch), q, Health{}); d.Scope != tt.want {
+			t.Errorf("%s: scope %d, want %d", tt.client, d.Scope, tt.want)
+		}
+		if d := one.Decide(new(Scratch), q, Health{}); d.Scope != 0 {
+			t.Errorf("%s: scope %d with one endpoint", tt.client, d.Scope)
+		}
+	}
+	if d := two.Decide(new(Scratch), Query{}, Health{}); d.Scope != 0 {
+		t.Errorf("nobody: scope %d", d.Scope)
+	}
+}
+
+// TestRemoteness: the integer logarithm is that of real numbers, rounded.
+func TestRemoteness(t *testing.T) {
+	r := seeded(1)
+	for range 100_000 {
+		h := r.Uint64() >> r.IntN(64)
+		got, want := float64(remoteness(h))/(1<<16), 64-math.Log2(float64(h|1))
+		if math.Abs(got-want) > 1.0/(1<<15) {
+			t.Fatalf("remoteness of %x is %v, want %v", h, got, want)
+		}
+	}
+	if remoteness(^uint64(0)) == 0 || remoteness(0) >= 1<<23 {
+		t.Errorf("remoteness is from %d to %d", remoteness(^uint64(0)), remoteness(0))
+	}
+}
+
+// TestMulti: each endpoint is in the answer by its weight over the largest (gdnsd's multi), that of the largest always.
+func TestMulti(t *testing.T) {
+	s := treeSpec(PolicySpec{Name: "p", Stages: []StageSpec{Healthy{}, Weighted{Multi: true}}})
+	s.Services[0].Endpoints = s.Services[0].Endpoints[:3]
+	for i, w := range []uint32{10, 4, 0} {
+		s.Services[0].Endpoints[i].Weight = w
+	}
+	p := mustCompile(t, s)
+	const draws = 300_000
+	var counts [3]int
+	var scratch Scratch
+	r := seeded(9)
+	for range draws {
+		for _, id := range p.Decide(&scratch, Query{Dice: r.Uint64()}, Health{}).Endpoints {
+			counts[id]++
+		}
+	}
+	for i, want := range []float64{1, 0.4, 0} {
+		if got := float64(counts[i]) / draws; math.Abs(got-want) > 0.003 {
+			t.Errorf("endpoint %d is in %.4f of the answers, want %v", i, got, want)
+		}
+	}
+	if d := p.Decide(&scratch, Query{Dice: 1}, downOf(p, "eu1", "eu2")); len(d.Endpoints) != 1 {
+		t.Errorf("without those of weight: %v", answerOf(p, d))
+	}
+}
+
+// TestShuffle: every order is as likely as any other, whatever the weights.
+func TestShuffle(t *testing.T) {
+	p := mustCompile(t, treeSpec(PolicySpec{Name: "p", Stages: []StageSpec{Shuffle{}, Take{3}}}))
+	const draws = 240_000
+	counts := map[string]int{}
+	var s Scratch
+	r := seeded(11)
+	for range draws {
+		counts[fmt.Sprint(p.Decide(&s, Query{Dice: r.Uint64()}, Health{}).Endpoints)]++
+	}
+	chi := 0.0
+	for _, n := range counts {
+		chi += math.Pow(float64(n)-draws/24, 2) / (draws / 24)
+	}
+	if len(counts) != 24 || chi > chiLimit(23) {
+		t.Errorf("%d orders, χ² %.1f", len(counts), chi)
+	}
+}
+
+// TestOnePer: one of each site, or of each network, in the order that is there.
+func TestOnePer(t *testing.T) {
+	s := treeSpec(
+		PolicySpec{Name: "site", Stages: []StageSpec{OnePer{SharedSite}}},
+		PolicySpec{Name: "subnet", Stages: []StageSpec{OnePer{SharedSubnet}}},
+		PolicySpec{Name: "bad", Stages: []StageSpec{Healthy{}}})
+	s.Services[0].Endpoints[3].V4 = netip.MustParseAddr("198.51.100.1")
+	s.Services[0].Endpoints = append(s.Services[0].Endpoints,
+		EndpointSpec{Name: "six1", V6: netip.MustParseAddr("2001:db8:1:1::1")}, EndpointSpec{Name: "six2", V6: netip.MustParseAddr("2001:db8:1:2::1")},
+		EndpointSpec{Name: "host1", Host: "a.example"}, EndpointSpec{Name: "host2", Host: "b.example"})
+	p := mustCompile(t, s)
+	for i, want := range []string{"[eu1 us1 six1 six2 host1 host2]", "[eu1 us2 six1 host1 host2]"} {
+		var scratch Scratch
+		for _, epoch := range []uint32{0, ^uint32(0)} { // the second wraps
+			scratch.epoch = epoch
+			if got := fmt.Sprint(answerOf(p, p.Decide(&scratch, Query{Policy: PolicyID(i)}, Health{}))); got != want {
+				t.Errorf("policy %s: %s, want %s", p.PolicyName(PolicyID(i)), got, want)
+			}
+		}
+	}
+	if _, problems := Compile(treeSpec(PolicySpec{Name: "p", Stages: []StageSpec{OnePer{9}}})); len(problems) != 1 {
+		t.Errorf("problems %v", problems)
+	}
+}
