@@ -1,5 +1,7 @@
 package configs
 
+import "strings"
+
 // A section is one kind of mapping in the file, written as the way to it: "*" stands for any name, "[]" for any position.
 type section string
 
@@ -14,7 +16,9 @@ const (
 	inEndpoint    section = "services.*.endpoints[]"
 	inProbe       section = "services.*.probe"
 	inStage       section = "policies.*[]"
+	inHealthy     section = "policies.*[].healthy"
 	inFailover    section = "policies.*[].failover"
+	inBranch      section = "policies.*[].weighted[]"
 	inZone        section = "zones.*"
 	inSOA         section = "zones.*.soa"
 	inRecord      section = "zones.*.records.*"
@@ -31,7 +35,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inFailover, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inBranch, inZone, inSOA, inRecord,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog}
 }
 
@@ -53,7 +57,11 @@ func (s section) keys() []string {
 	case inProbe:
 		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall"}
 	case inStage:
-		return []string{"healthy", "geo", "failover", "weighted", "take"}
+		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "take"}
+	case inHealthy:
+		return []string{"threshold", "min"}
+	case inBranch:
+		return []string{"sites", "weight", "policy", "stages"}
 	case inFailover:
 		return []string{"sites", "threshold"}
 	case inZone:
@@ -99,7 +107,11 @@ func (s section) synonyms() map[string]string {
 	case inProbe:
 		return map[string]string{"interval": "every", "path": "http", "url": "http", "type": "http", "sni": "server_name", "expect": "status", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall"}
 	case inStage:
-		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy"}
+		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "priority": "failover", "split": "weighted"}
+	case inHealthy:
+		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
+	case inBranch:
+		return map[string]string{"site": "sites", "share": "weight", "chain": "stages", "then": "policy"}
 	case inZone:
 		return map[string]string{"zonefile": "file", "zone_file": "file", "acl": "allow", "allow_from": "allow", "allow_query": "allow", "nameservers": "ns", "names": "records", "default_ttl": "ttl"}
 	case inRecord:
@@ -136,8 +148,8 @@ func (s section) later(key string) string {
 	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",
 		"services.*.probe/exec", "services.*.probe/udp":
 		return "use http, https or tcp"
-	case "policies.*[]/sticky", "policies.*[]/shed", "policies.*[]/schedule", "policies.*[]/views", "policies.*[]/subnet":
-		return "the stages are healthy, geo, failover, weighted, take"
+	case "policies.*[]/shed", "policies.*[]/schedule", "policies.*[]/views", "policies.*[]/subnet":
+		return "the stages are " + strings.Join(inStage.keys(), ", ")
 	case "zones.*/dnssec":
 		return "leave it out: zones are served unsigned"
 	case "dns/tls", "dns/https", "dns/quic":

@@ -32,17 +32,8 @@ func (f *file) decodePolicies(v value) {
 // stage reads one stage: a word, or a mapping of one key. One that is none counts as healthy.
 func (f *file) stage(v value) policy.StageSpec {
 	if v.Kind == yaml.Scalar {
-		switch f.stageName(v) {
-		case "healthy":
-			return policy.Healthy{}
-		case "failover":
-			return policy.Failover{}
-		case "weighted":
-			return policy.Weighted{}
-		case "geo":
-			f.errorf(v, "geo needs to know where to: geo: nearest, or a mapping of networks and regions to sites")
-		case "take":
-			f.errorf(v, "take needs to know how many: take: 2")
+		if name := f.stageName(v); name != "" {
+			return f.stageOf(name, value{Node: &yaml.Node{Kind: yaml.Null, Pos: v.Pos}, at: v.at, path: v.path})
 		}
 		return policy.Healthy{}
 	}
@@ -55,26 +46,130 @@ func (f *file) stage(v value) policy.StageSpec {
 		return policy.Healthy{}
 	}
 	var s policy.StageSpec = policy.Healthy{}
-	f.object(v, inStage, func(key string, v value) {
-		switch key {
-		case "healthy":
-			f.noArgument(v)
-		case "weighted":
-			f.noArgument(v)
-			s = policy.Weighted{}
-		case "geo":
-			s = f.geo(v)
-		case "failover":
-			s = f.failover(v)
-		case "take":
-			n, ok := f.integer(v, 1, maxTake)
-			if !ok {
-				n = 1
-			}
-			s = policy.Take{N: int(n)}
-		}
-	})
+	f.object(v, inStage, func(key string, v value) { s = f.stageOf(key, v) })
 	return s
+}
+
+// stageOf reads what a stage takes; null where only its name is written.
+func (f *file) stageOf(name string, v value) policy.StageSpec {
+	switch name {
+	case "geo":
+		if v.Kind == yaml.Null {
+			f.errorf(v, "geo needs to know where to: geo: nearest, or a mapping of networks and regions to sites")
+			break
+		}
+		return f.geo(v)
+	case "failover":
+		return f.failover(v)
+	case "weighted":
+		return f.weighted(v)
+	case "shuffle":
+		f.noArgument(v)
+		return policy.Shuffle{}
+	case "sticky":
+		f.noArgument(v)
+		return policy.Sticky{}
+	case "one_per":
+		return f.onePer(v)
+	case "take":
+		if v.Kind == yaml.Null {
+			f.errorf(v, "take needs to know how many: take: 2")
+			break
+		}
+		if n, ok := f.integer(v, 1, maxTake); ok {
+			return policy.Take{N: int(n)}
+		}
+		return policy.Take{N: 1}
+	}
+	return f.healthy(v)
+}
+
+// healthy reads nothing, "closed", or a mapping with threshold and min.
+func (f *file) healthy(v value) policy.StageSpec {
+	var s policy.Healthy
+	switch {
+	case v.Kind == yaml.Null:
+	case v.Kind == yaml.Scalar && v.Value == "closed":
+		s.Closed = true
+	case v.Kind == yaml.Scalar:
+		f.report(v.at, v.path, nearest(v.Value, []string{"closed"}), "nothing, closed, or a mapping such as {threshold: 0.5} is expected here, not "+quote(v))
+	default:
+		f.object(v, inHealthy, func(key string, v value) {
+			switch key {
+			case "threshold":
+				s.Threshold, _ = f.number(v, 0, 1)
+			case "min":
+				n, _ := f.integer(v, 0, maxTake)
+				s.Min = int(n)
+			}
+		})
+	}
+	return s
+}
+
+// weighted reads nothing, "multi", or a list of branches.
+func (f *file) weighted(v value) policy.StageSpec {
+	switch {
+	case v.Kind == yaml.Null:
+		return policy.Weighted{}
+	case v.Kind == yaml.Sequence:
+		return policy.Weighted{Branches: f.branches(v, true)}
+	case v.Kind == yaml.Scalar && v.Value == "multi":
+		return policy.Weighted{Multi: true}
+	case v.Kind == yaml.Scalar:
+		f.report(v.at, v.path, nearest(v.Value, []string{"multi"}), "nothing, multi, or a list of branches is expected here, not "+quote(v))
+	default:
+		f.errorf(v, "nothing, multi, or a list of branches is expected here, not %s", v.Kind)
+	}
+	return policy.Weighted{}
+}
+
+// onePer reads what the endpoints share of which one is kept.
+func (f *file) onePer(v value) policy.StageSpec {
+	switch {
+	case v.Kind == yaml.Scalar && v.Value == "site":
+		return policy.OnePer{By: policy.SharedSite}
+	case v.Kind == yaml.Scalar && v.Value == "subnet":
+		return policy.OnePer{By: policy.SharedSubnet}
+	case v.Kind == yaml.Scalar:
+		f.report(v.at, v.path, nearest(v.Value, []string{"site", "subnet"}), "site or subnet is expected here, not "+quote(v))
+	default:
+		f.errorf(v, "one_per needs to know of what: one_per: site, or one_per: subnet")
+	}
+	return policy.OnePer{}
+}
+
+// branches reads the branches of a stage, which are drawn by weight or not.
+func (f *file) branches(v value, drawn bool) []policy.Branch {
+	var list []policy.Branch
+	for _, v := range f.list(v, "branches") {
+		b := policy.Branch{}
+		if drawn {
+			b.Weight = 1
+		}
+		f.object(v, inBranch, func(key string, v value) {
+			switch key {
+			case "sites":
+				b.Sites = f.siteList(v)
+			case "weight":
+				n, ok := f.integer(v, 0, policy.MaxWeight)
+				if !drawn {
+					f.errorf(v, "branches of failover are tried in their order and have no weight")
+				} else if ok {
+					b.Weight = uint32(n)
+				}
+			case "policy":
+				b.Policy, _ = f.word(v)
+				f.uses["policy "+b.Policy] = true
+			case "stages":
+				for _, v := range f.list(v, "stages") {
+					b.Stages = append(b.Stages, f.stage(v))
+				}
+			}
+		})
+		list = append(list, b)
+	}
+	return list
 }
 
 // stageName returns the word of a stage, or reports that there is no such stage.
@@ -167,9 +262,12 @@ func (f *file) geoTarget(v value) (t policy.GeoTarget, ok bool) {
 	return t, len(t.Sites) > 0
 }
 
-// failover reads nothing, a list of sites, or a mapping with sites and threshold.
+// failover reads nothing, a list of sites, a list of branches, or a mapping with sites and threshold.
 func (f *file) failover(v value) policy.StageSpec {
 	var s policy.Failover
+	if v.Kind == yaml.Sequence && slices.ContainsFunc(v.Items, func(n *yaml.Node) bool { return n.Kind == yaml.Mapping }) {
+		return policy.Failover{Branches: f.branches(v, false)}
+	}
 	switch v.Kind {
 	case yaml.Null:
 	case yaml.Mapping:

@@ -135,8 +135,8 @@ func routed(hosts map[string]bool, host string) bool {
 // warnSites warns of sites that "nearest" can never choose.
 func (f *file) warnSites() {
 	uses := false
-	for _, p := range f.spec.Policies {
-		for _, s := range p.Stages {
+	for i := range f.spec.Policies {
+		for s := range f.spec.Policies[i].All() {
 			if g, ok := s.(policy.Geo); ok {
 				uses = uses || g.Default.Nearest
 				for _, r := range g.Rules {
@@ -173,7 +173,9 @@ func lateWeights(stages []policy.StageSpec) (pos, n int) {
 				n = s.N
 			}
 		case policy.Weighted:
-			return pos, n
+			if !s.Multi && len(s.Branches) == 0 {
+				return pos, n
+			}
 		}
 	}
 	return 0, 0

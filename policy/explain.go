@@ -61,10 +61,11 @@ type CandidateTrace struct {
 	Forced bool     `json:"forced,omitempty"`
 	TTL    uint32   `json:"ttl,omitempty"` // seconds that an answer may be kept on account of it; 0 = no bound
 	Weight uint32   `json:"weight"`
-	Rank   *int     `json:"rank,omitempty"`  // geo: lower goes first
-	Km     *float64 `json:"km,omitempty"`    // geo: distance of the site from the client
-	Share  float64  `json:"share,omitempty"` // weighted: probability of being drawn first among those of its rank
-	Why    string   `json:"why,omitempty"`   // of a dropped one: the reason
+	Rank   *int     `json:"rank,omitempty"`   // geo: lower goes first
+	Km     *float64 `json:"km,omitempty"`     // geo: distance of the site from the client
+	Share  float64  `json:"share,omitempty"`  // weighted: probability of being drawn first among those of its rank
+	Chance float64  `json:"chance,omitempty"` // weighted, multi: probability of being kept
+	Why    string   `json:"why,omitempty"`    // of a dropped one: the reason
 
 	rank uint32
 }

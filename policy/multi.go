@@ -42,10 +42,10 @@ func (st multi) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) 
 		return float64(c.Weight) / float64(most[c.rank])
 	}
 	for i := range t.Kept {
-		t.Kept[i].Share = chance(&t.Kept[i])
+		t.Kept[i].Chance = chance(&t.Kept[i])
 	}
 	for i := range t.Dropped {
-		t.Dropped[i].Share = chance(&t.Dropped[i])
+		t.Dropped[i].Chance = chance(&t.Dropped[i])
 		t.Dropped[i].Why = "the dice: it is in the answer by its weight over the largest"
 	}
 	t.Note = fmt.Sprintf("kept %d of %d", len(t.Kept), len(before))

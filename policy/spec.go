@@ -1,6 +1,9 @@
 package policy
 
-import "net/netip"
+import (
+	"iter"
+	"net/netip"
+)
 
 // A Spec is everything a Plan is compiled from, in names, as a person wrote it.
 type Spec struct {
@@ -63,6 +66,33 @@ type EndpointSpec struct {
 type PolicySpec struct {
 	Name   string
 	Stages []StageSpec
+}
+
+// All yields the stages of the policy and of its branches that have stages of their own, from the top to the bottom; not those of policies that
+// branches refer to.
+func (p *PolicySpec) All() iter.Seq[StageSpec] {
+	return func(yield func(StageSpec) bool) { walk(p.Stages, yield) }
+}
+
+func walk(stages []StageSpec, yield func(StageSpec) bool) bool {
+	for _, s := range stages {
+		if !yield(s) {
+			return false
+		}
+		var branches []Branch
+		switch s := s.(type) {
+		case Failover:
+			branches = s.Branches
+		case Weighted:
+			branches = s.Branches
+		}
+		for _, b := range branches {
+			if !walk(b.Stages, yield) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer or Take.

@@ -223,7 +223,7 @@ func printExplanation(p *printer, x *dnsserver.Explanation) {
 			p.line("  client   %s", whereabouts(&t.Client))
 		}
 		for i, stage := range t.Stages {
-			printStage(p, i, &stage)
+			printStage(p, "  ", i, &stage)
 		}
 	}
 	p.line("")
@@ -263,23 +263,34 @@ func whereabouts(c *policy.ClientTrace) string {
 	return strings.Join(parts, ", ")
 }
 
-func printStage(p *printer, i int, s *policy.StageTrace) {
-	head := fmt.Sprintf("  %d %s", i, p.paint(bold, s.Stage))
+// printStage prints a stage behind an indent, and what is inside its branches behind a deeper one.
+func printStage(p *printer, indent string, i int, s *policy.StageTrace) {
+	head := fmt.Sprintf("%s%d %s", indent, i, p.paint(bold, s.Stage))
 	if s.Rule != "" {
 		head += "  rule " + s.Rule
 	}
 	if s.Scope != 0 {
 		head += fmt.Sprintf("  holds for /%d", s.Scope)
 	}
-	if s.Note != "" {
+	if s.Note != "" && len(s.Branches) == 0 {
 		head += "  " + s.Note
 	}
 	p.line("%s", head)
+	for _, b := range s.Branches {
+		share := ""
+		if b.Share != 0 {
+			share = fmt.Sprintf("first with %.1f %%  ", 100*b.Share)
+		}
+		p.line("%s    branch %s  %s%s", indent, p.paint(bold, b.Branch), share, b.Outcome)
+		for i := range b.Stages {
+			printStage(p, indent+"      ", i, &b.Stages[i])
+		}
+	}
 	for _, k := range s.Kept {
-		p.line("      + %s", candidate(&k))
+		p.line("%s    + %s", indent, candidate(&k))
 	}
 	for _, d := range s.Dropped {
-		p.line("      %s", p.paint(faint, "- "+candidate(&d)))
+		p.line("%s    %s", indent, p.paint(faint, "- "+candidate(&d)))
 	}
 }
 
@@ -304,6 +315,9 @@ func candidate(k *policy.CandidateTrace) string {
 	}
 	if k.Share != 0 {
 		parts = append(parts, fmt.Sprintf("first with %.1f %%", 100*k.Share))
+	}
+	if k.Chance != 0 {
+		parts = append(parts, fmt.Sprintf("kept with %.1f %%", 100*k.Chance))
 	}
 	if k.Why != "" && !strings.HasPrefix(k.Why, k.State.String()) { // the state is there already
 		parts = append(parts, k.Why)
