@@ -63,7 +63,7 @@ func (s section) keys() []string {
 	case inBranch:
 		return []string{"sites", "weight", "policy", "stages"}
 	case inFailover:
-		return []string{"sites", "threshold"}
+		return []string{"sites", "threshold", "trickle"}
 	case inZone:
 		return []string{"file", "allow", "ns", "soa", "ttl", "records"}
 	case inSOA:

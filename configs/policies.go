@@ -281,6 +281,8 @@ func (f *file) failover(v value) policy.StageSpec {
 					f.errorf(v, "a threshold of 0 would never fail over; it is more than 0 and at most 1")
 				}
 				s.Threshold = t
+			case "trickle":
+				s.Trickle, _ = f.number(v, 0, 0.5)
 			}
 		})
 	default:

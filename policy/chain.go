@@ -68,7 +68,11 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 				if len(spec.Sites) == 0 && !in.ranked {
 					c.problem([]string{spec.stageName()}, "failover needs to know what goes first: list its sites, or put a geo stage before it")
 				}
-				add(c.compileFailover(spec))
+				st := c.compileFailover(spec)
+				if st.trickle > 0 {
+					st.salt = c.salt()
+				}
+				add(st)
 			case Weighted:
 				switch {
 				case len(spec.Branches) > 0:
@@ -288,6 +292,11 @@ func (c *compiler) compileFailover(spec Failover) *failover {
 		st.threshold = defaultThreshold
 	} else if !(spec.Threshold > 0 && spec.Threshold <= 1) { // so that NaN is refused
 		c.problem([]string{spec.stageName(), "threshold"}, "threshold %v is out of range: want more than 0, at most 1", spec.Threshold)
+	}
+	if !(spec.Trickle >= 0 && spec.Trickle <= 0.5) {
+		c.problem([]string{spec.stageName(), "trickle"}, "trickle %v is out of range: want 0 to 0.5", spec.Trickle)
+	} else {
+		st.trickle = uint64(spec.Trickle * (1 << 32))
 	}
 	c.at(func() {
 		ids := c.compileSiteList(spec.Sites)

@@ -12,6 +12,8 @@ const defaultThreshold = 0.5
 // failover is the compiled Failover stage.
 type failover struct {
 	threshold float64
+	trickle   uint64   // of 2^32 questions, how many go to the second group
+	salt      uint64   // of trickle
 	groupOf   []uint32 // by SiteID: position of the site's group; nil: groups are ranks
 }
 
@@ -28,6 +30,8 @@ func (st *failover) run(s *Scratch) {
 	st.key(s)
 	anyUp, anyLive := noGroup, noGroup
 	passed := false
+	first, firstPassed := noGroup, false
+	spill := st.trickle > 0 && st.spills(s)
 	for low := uint32(0); ; {
 		key, g := s.tally(low)
 		if key == noGroup {
@@ -37,7 +41,15 @@ func (st *failover) run(s *Scratch) {
 		if s.rec != nil {
 			s.rec.groups = append(s.rec.groups, group{key: key, tally: g, enough: enough})
 		}
+		if enough && spill && first == noGroup {
+			first, firstPassed = key, passed
+			low = key + 1
+			continue
+		}
 		if enough {
+			if first != noGroup {
+				s.because(ReasonWeight)
+			}
 			s.keep(st, key, passed)
 			return
 		}
@@ -47,8 +59,12 @@ func (st *failover) run(s *Scratch) {
 		if anyLive == noGroup && g.live > 0 {
 			anyLive = key
 		}
-		passed = true
+		passed = passed || first == noGroup
 		low = key + 1
+	}
+	if first != noGroup { // the only one
+		s.keep(st, first, firstPassed)
+		return
 	}
 	s.failed = s.failed || len(s.keys) > 0 // no group has the threshold
 	switch first := s.firstKey(); {
@@ -57,6 +73,12 @@ func (st *failover) run(s *Scratch) {
 	case anyLive != noGroup:
 		s.keep(st, anyLive, anyLive != first)
 	}
+}
+
+// spills draws whether a question is one of those that go to the second group.
+func (st *failover) spills(s *Scratch) bool {
+	s.dice = s.seed + st.salt
+	return s.below(1<<32) < st.trickle
 }
 
 // satisfied reports whether all that is left, as one group, has the threshold.
@@ -202,6 +224,8 @@ func (st *failover) explain(p *Plan, s *Scratch, before []candidate, t *StageTra
 		switch {
 		case g.key == kept && g.enough:
 			verdict = "kept"
+		case g.enough:
+			verdict = "left out, for this question is one of those that keep the next group warm"
 		case g.key == kept:
 			verdict = "kept, as no group has enough"
 		}

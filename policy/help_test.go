@@ -148,7 +148,7 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 			stages = append(stages, randomGeo(c, s))
 			ranked++
 		case k == 1 || k == 2:
-			f := Failover{Threshold: []float64{0, 0.1, 0.5, 1}[c.IntN(4)]}
+			f := Failover{Threshold: []float64{0, 0.1, 0.5, 1}[c.IntN(4)], Trickle: []float64{0, 0, 0.01, 0.5}[c.IntN(4)]}
 			if ranked == 0 || c.IntN(2) == 0 {
 				f.Sites = randomSites(c, s)
 			}

@@ -104,6 +104,10 @@ func (r *naive) number(stages []StageSpec, path string) {
 			r.salts[here] = r.draws * 0xd1342543de82ef95
 			r.draws++
 		}
+		if f, ok := stage.(Failover); ok && f.Trickle > 0 {
+			r.salts[here] = r.draws * 0xd1342543de82ef95
+			r.draws++
+		}
 		for k, b := range branchesOf(stage) {
 			r.number(branchStages(r.spec, b), fmt.Sprintf("%s/%d", here, k))
 		}
@@ -509,6 +513,7 @@ func (r *naive) failover(f Failover) {
 		return in
 	}
 	best, found := 0, 0 // found: 1 some left, 2 some up, 3 enough up
+	second, passed := -1, false
 	for i, k := range keys {
 		up, all, ups, alls := 0.0, 0.0, 0.0, 0.0
 		live := members(r.list, k)
@@ -534,9 +539,17 @@ func (r *naive) failover(f Failover) {
 		case len(live) > 0:
 			grade = 1
 		}
+		if found == 3 && grade == 3 && second < 0 {
+			second = i
+		}
 		if grade > found {
 			best, found = i, grade
 		}
+	}
+	passed = best > 0
+	if f.Trickle > 0 && r.roll(1<<32) < uint64(f.Trickle*(1<<32)) && second >= 0 {
+		best = second
+		r.because(ReasonWeight)
 	}
 	if found < 3 && len(keys) > 0 {
 		r.failed = true
@@ -544,7 +557,7 @@ func (r *naive) failover(f Failover) {
 	if found == 0 {
 		return
 	}
-	if best > 0 {
+	if passed {
 		r.because(ReasonFailover)
 	}
 	r.list, r.lost = members(r.list, keys[best]), members(r.lost, keys[best])

@@ -148,12 +148,15 @@ type GeoTarget struct {
 // is down counts as missing even if no healthy stage dropped it. If no group has Threshold, the first group with any candidate up is
 // kept, or with any left.
 //
+// Trickle is the share of the questions, drawn at random, that get the second group that has Threshold, if there is one: it keeps a standby warm.
+//
 // With Branches, which exclude the other fields, it runs their chains in order and keeps what the first that works keeps. A branch works if
 // it has endpoints, anything is left of them, and no stage inside says that there is not enough. If none works, the first that has an endpoint
 // up is kept, or else the first that has any.
 type Failover struct {
 	Sites     []string
 	Threshold float64 // (0,1]; 0 means 0.5
+	Trickle   float64 // [0,0.5]
 	Branches  []Branch
 }
 

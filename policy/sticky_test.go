@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -188,5 +189,37 @@ func TestOnePer(t *testing.T) {
 	}
 	if _, problems := Compile(treeSpec(PolicySpec{Name: "p", Stages: []StageSpec{OnePer{9}}})); len(problems) != 1 {
 		t.Errorf("problems %v", problems)
+	}
+}
+
+// TestTrickle: a share of the questions goes to the second group that is good, and only if there is one; without it nothing changes.
+func TestTrickle(t *testing.T) {
+	s := treeSpec(PolicySpec{Name: "p", Stages: []StageSpec{Healthy{}, Failover{Sites: []string{"eu", "us"}, Trickle: 0.05}, Take{1}}})
+	p := mustCompile(t, s)
+	const draws = 400_000
+	for _, tt := range []struct {
+		down string
+		want float64 // of us
+	}{{"", 0.05}, {"us1 us2", 0}, {"us1", 0.05}, {"us2", 0}, {"eu2", 1}} {
+		h, us := downOf(p, strings.Fields(tt.down)...), 0
+		var scratch Scratch
+		r := seeded(5)
+		for range draws {
+			if d := p.Decide(&scratch, Query{Dice: r.Uint64()}, h); strings.HasPrefix(answerOf(p, d)[0], "us") {
+				us++
+				if tt.want == 0.05 && d.Reason != ReasonWeight && tt.down == "" {
+					t.Fatalf("the reason is %v", d.Reason)
+				}
+			}
+		}
+		if got := float64(us) / draws; math.Abs(got-tt.want) > 0.003 {
+			t.Errorf("down %q: %.4f go to us, want %v", tt.down, got, tt.want)
+		}
+	}
+	for _, bad := range []float64{-0.1, 0.6, math.NaN()} {
+		s.Policies[0].Stages[1] = Failover{Sites: []string{"eu"}, Trickle: bad}
+		if _, problems := Compile(s); len(problems) != 1 || problems[0].Path[len(problems[0].Path)-1] != "trickle" {
+			t.Errorf("trickle %v: %v", bad, problems)
+		}
 	}
 }
