@@ -1,0 +1,164 @@
+package policy
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+)
+
+// branches tries branches in their order, or in one that is drawn, until one works.
+func (r *naive) branches(list []Branch, drawn bool, path string) {
+	type member struct {
+		k  int
+		up bool
+		b  Branch
+	}
+	of := func(b Branch, list []naiveEndpoint) (in []naiveEndpoint) {
+		for _, x := range list {
+			if len(b.Sites) == 0 || slices.Contains(b.Sites, x.e.Site) {
+				in = append(in, x)
+			}
+		}
+		return in
+	}
+	var left []member
+	for k, b := range list {
+		if in := of(b, r.list); len(in) > 0 {
+			left = append(left, member{k, slices.ContainsFunc(in, func(x naiveEndpoint) bool { return x.up }), b})
+		}
+	}
+	before := *r
+	first, several := -1, len(left) > 1
+	if several || len(left) == 1 {
+		first = left[0].k
+	}
+	try := func(m member) bool {
+		r.list, r.lost, r.reason, r.failed = of(m.b, before.list), of(m.b, before.lost), before.reason, false
+		outer := r.sites
+		if len(m.b.Sites) > 0 {
+			r.sites = slices.DeleteFunc(slices.Clone(m.b.Sites), func(name string) bool { return outer != nil && !slices.Contains(outer, name) })
+		}
+		r.run(branchStages(r.spec, m.b), fmt.Sprintf("%s/%d", path, m.k))
+		r.sites = outer
+		return !r.failed && len(r.list) > 0
+	}
+	dice := r.dice
+	var spare *member
+	kept, works := -1, false
+	for len(left) > 0 && !works {
+		i := 0
+		if drawn {
+			total, even := uint64(0), false
+			for _, m := range left {
+				total += uint64(m.b.Weight)
+			}
+			if even = total == 0; even {
+				total = uint64(len(left))
+			}
+			r.dice = dice
+			u := r.roll(total)
+			dice = r.dice
+			for ; ; i++ {
+				w := uint64(left[i].b.Weight)
+				if even {
+					w = 1
+				}
+				if u < w {
+					break
+				}
+				u -= w
+			}
+		}
+		m := left[i]
+		left = slices.Delete(slices.Clone(left), i, i+1)
+		if works = try(m); works {
+			kept = m.k
+		} else if spare == nil || m.up && !spare.up {
+			spare = &m
+		}
+	}
+	switch {
+	case works:
+	case spare != nil:
+		try(*spare)
+		kept = spare.k
+	default:
+		r.list, r.lost, r.reason = before.list, before.lost, before.reason
+	}
+	r.failed = before.failed || !works
+	if drawn && several {
+		r.because(ReasonWeight)
+	}
+	if !drawn && kept != first {
+		r.because(ReasonFailover)
+	}
+}
+
+// multi keeps each by its weight over the largest of its rank.
+func (r *naive) multi() {
+	r.order()
+	var kept []naiveEndpoint
+	for _, x := range r.list {
+		most := uint32(0)
+		for _, y := range r.list {
+			if slices.Equal(x.ranks, y.ranks) {
+				most = max(most, y.e.Weight)
+			}
+		}
+		if most > 0 && x.e.Weight < most && r.roll(uint64(most)) >= uint64(x.e.Weight) {
+			r.because(ReasonWeight)
+			continue
+		}
+		kept = append(kept, x)
+	}
+	r.list = kept
+}
+
+// sticky orders those of a rank by the key, the plain way: by the logarithm of a hash over the weight.
+func (r *naive) sticky() {
+	r.order()
+	for i := 1; i < len(r.list); i++ {
+		if slices.Equal(r.list[i].ranks, r.list[i-1].ranks) {
+			r.because(ReasonSticky)
+		}
+	}
+	service := r.spec.Services[r.q.Service].Name
+	place := func(x naiveEndpoint) [2]float64 {
+		far := 64 - math.Floor(math.Log2(float64(mix(r.q.Key^hashOf(service+"/"+x.e.Name))|1))*(1<<16))/(1<<16)
+		if x.e.Weight == 0 {
+			return [2]float64{1, far}
+		}
+		return [2]float64{0, far / float64(x.e.Weight)}
+	}
+	slices.SortStableFunc(r.list, func(a, b naiveEndpoint) int {
+		if c := slices.Compare(a.ranks, b.ranks); c != 0 {
+			return c
+		}
+		x, y := place(a), place(b)
+		return slices.Compare(x[:], y[:])
+	})
+}
+
+// onePer keeps the first of each site or subnet.
+func (r *naive) onePer(by Shared) {
+	r.order()
+	var kept []naiveEndpoint
+	seen := map[string]bool{}
+	for _, x := range r.list {
+		group := x.e.Site
+		if by == SharedSubnet {
+			group = ""
+			if x.e.V4.IsValid() {
+				group = netip.PrefixFrom(x.e.V4, 24).Masked().String()
+			} else if x.e.V6.IsValid() {
+				group = netip.PrefixFrom(x.e.V6, 48).Masked().String()
+			}
+		}
+		if group == "" || !seen[group] {
+			kept = append(kept, x)
+		}
+		seen[group] = true
+	}
+	r.list = kept
+}
