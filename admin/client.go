@@ -68,14 +68,13 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.do(ctx, http.MethodGet, nil, &s, "status")
 }
 
-// Explain returns what would be answered to a client, and why. An empty type is A, an empty client an unknown one.
-func (c *Client) Explain(ctx context.Context, name, rrtype, client string) (x dnsserver.Explanation, err error) {
-	q := url.Values{"name": {name}}
-	if rrtype != "" {
-		q.Set("type", rrtype)
-	}
-	if client != "" {
-		q.Set("client", client)
+// Explain returns what would be answered, and why.
+func (c *Client) Explain(ctx context.Context, question Question) (x dnsserver.Explanation, err error) {
+	q := url.Values{"name": {question.Name}}
+	for key, value := range map[string]string{"type": question.Type, "client": question.Client, "what_if": question.WhatIf} {
+		if value != "" {
+			q.Set(key, value)
+		}
 	}
 	return x, c.query(ctx, http.MethodGet, nil, &x, q, "explain")
 }

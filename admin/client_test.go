@@ -42,7 +42,7 @@ func TestClient(t *testing.T) {
 	if s, err := c.Status(ctx); err != nil || s.Version != "v1" || len(s.Services) != 2 {
 		t.Errorf("Status: %+v %v", s, err)
 	}
-	if x, err := c.Explain(ctx, "www.gslb.example", "", "192.0.2.0/24"); err != nil || x.Client != "192.0.2.0/24" || x.Type != "" {
+	if x, err := c.Explain(ctx, Question{Name: "www.gslb.example", Client: "192.0.2.0/24"}); err != nil || x.Client != "192.0.2.0/24" || x.Type != "" {
 		t.Errorf("Explain: %+v %v", x, err)
 	}
 	if r, err := c.Reload(ctx); err != nil || r.Generation != 9 {

@@ -55,11 +55,11 @@ func newBench(t *testing.T) *bench {
 		Reload:  func(ctx context.Context) (Reloaded, error) { return b.reload(ctx) },
 		Probe:   func(name string) (ProbeStatus, bool) { p, ok := b.probes[name]; return p, ok },
 		Traffic: func() map[string]Traffic { return map[string]Traffic{"web/one": {Requests: 7}} },
-		Explain: func(name, rrtype, client string) (dnsserver.Explanation, error) {
-			if name == "" {
+		Explain: func(q Question) (dnsserver.Explanation, error) {
+			if q.Name == "" {
 				return dnsserver.Explanation{}, errors.New("wire: the name is empty")
 			}
-			return dnsserver.Explanation{Name: name, Type: rrtype, Client: client, Answers: []string{}}, nil
+			return dnsserver.Explanation{Name: q.Name, Type: q.Type, Client: q.Client, Notes: []string{q.WhatIf}, Answers: []string{}}, nil
 		},
 	})
 	return b

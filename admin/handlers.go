@@ -27,12 +27,20 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) getZones(*http.Request) (int, any, error) { return http.StatusOK, s.zones(), nil }
 
+// A Question is what explain is asked: GET /v1/explain?name=&type=&client=&what_if=.
+type Question struct {
+	Name   string
+	Type   string // "" = A
+	Client string // an address or network; "" = nothing is known of it
+	WhatIf string // states to suppose, as in "us-east=down,web/eu-1=drained"; "" = things as they are
+}
+
 func (s *Server) getExplain(r *http.Request) (int, any, error) {
-	q, err := parameters(r, "name", "type", "client")
+	q, err := parameters(r, "name", "type", "client", "what_if")
 	if err != nil {
 		return 0, nil, err
 	}
-	x, err := s.Explain(q.Get("name"), q.Get("type"), q.Get("client"))
+	x, err := s.Explain(Question{q.Get("name"), q.Get("type"), q.Get("client"), q.Get("what_if")})
 	if err != nil {
 		e := asError(err)
 		e.Status = http.StatusBadRequest

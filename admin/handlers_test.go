@@ -166,8 +166,8 @@ func TestResolve(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	b := newBench(t)
-	x := get[dnsserver.Explanation](b, "/v1/explain?name=www.gslb.example&type=AAAA&client=192.0.2.0/24")
-	if x.Name != "www.gslb.example" || x.Type != "AAAA" || x.Client != "192.0.2.0/24" {
+	x := get[dnsserver.Explanation](b, "/v1/explain?name=www.gslb.example&type=AAAA&client=192.0.2.0/24&what_if=us-east=down")
+	if x.Name != "www.gslb.example" || x.Type != "AAAA" || x.Client != "192.0.2.0/24" || x.Notes[0] != "us-east=down" {
 		t.Errorf("explain: %+v", x)
 	}
 	b.refused(http.MethodGet, "/v1/explain", "", http.StatusBadRequest, "the name is empty")

@@ -35,7 +35,7 @@ type Options struct {
 	Certificates func() []string                           // why certificate files of the edge do not load; none = all do; a nil func: there is no edge
 	Aliases      func() []string                           // what is wrong with the names that aliases lead to; none = nothing; nil: nobody knows
 	Saving       func() error                              // why the last write of state failed, nil: it did not; a nil func: none is kept
-	Explain      func(name, rrtype, client string) (dnsserver.Explanation, error)
+	Explain      func(Question) (dnsserver.Explanation, error)
 
 	Demo Demo // the backends of "meridian dev"; nil: there are none, and no paths for them
 }

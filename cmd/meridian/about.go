@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"strings"
@@ -18,8 +19,8 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 		Log: n.log, Registry: n.registry, Embedded: n.embedded, Metrics: n.metrics.registry,
 		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Probe: n.probe, Demo: demo,
 		Aliases: n.outside.Problems,
-		Explain: func(name, rrtype, client string) (dnsserver.Explanation, error) {
-			return explain(n.registry.Snapshot(), name, rrtype, client)
+		Explain: func(q admin.Question) (dnsserver.Explanation, error) {
+			return explain(n.registry, q)
 		},
 	}
 	if n.edge != nil {
@@ -80,26 +81,34 @@ func (n *node) traffic() map[string]admin.Traffic {
 }
 
 // explain reads a question as a person writes it and explains its answer. The error says which part cannot be read.
-func explain(s *registry.Snapshot, name, rrtype, client string) (dnsserver.Explanation, error) {
-	n, err := wire.ParseName(name)
+func explain(r *registry.Registry, q admin.Question) (dnsserver.Explanation, error) {
+	n, err := wire.ParseName(q.Name)
 	if err != nil {
-		return dnsserver.Explanation{}, badInput("%q is not a name: %s", name, strings.TrimPrefix(err.Error(), "wire: "))
+		return dnsserver.Explanation{}, badInput("%q is not a name: %s", q.Name, strings.TrimPrefix(err.Error(), "wire: "))
 	}
-	if rrtype == "" {
-		rrtype = "A"
-	}
-	t, err := dnsserver.ParseType(rrtype)
+	t, err := dnsserver.ParseType(cmp.Or(q.Type, "A"))
 	if err != nil {
 		return dnsserver.Explanation{}, badInput("%s", strings.TrimPrefix(err.Error(), "dnsserver: "))
 	}
 	var prefix netip.Prefix
-	if client != "" {
-		if prefix, err = parseClient(client); err != nil {
+	if q.Client != "" {
+		if prefix, err = parseClient(q.Client); err != nil {
 			return dnsserver.Explanation{}, err
 		}
 	}
+	s := r.Snapshot()
+	if q.WhatIf != "" {
+		suppositions, err := r.ParseSuppositions(q.WhatIf)
+		if err != nil {
+			return dnsserver.Explanation{}, badInput("what if: %s", strings.TrimPrefix(err.Error(), "registry: "))
+		}
+		s = s.Suppose(suppositions)
+	}
 	x := dnsserver.Explain(s, n, t, prefix)
-	if client == "" && x.Trace != nil { // the address that stands for "nothing is known" is nobody's
+	if q.WhatIf != "" {
+		x.Notes = append(x.Notes, "this is what would be answered if "+q.WhatIf)
+	}
+	if q.Client == "" && x.Trace != nil { // the address that stands for "nothing is known" is nobody's
 		x.Trace.Client.Prefix, x.Trace.Client.Address = "", ""
 	}
 	return x, nil

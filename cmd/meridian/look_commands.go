@@ -156,16 +156,20 @@ func ago(since, now time.Time) string {
 
 func (c *cli) explainCommand() *cobra.Command {
 	var client, file string
+	var whatIf []string
 	cmd := &cobra.Command{
-		Use:   "explain NAME [TYPE] [--client ADDR]",
+		Use:   "explain NAME [TYPE] [--client ADDR] [--what-if NAME=STATE,…]",
 		Short: "Say what would be answered, and why",
 		Long: `Answers a question as the DNS server would, by the same code, and shows every stage of the decision: where the client
 was found, which endpoints each stage kept and dropped and why, the odds of what is drawn, the TTL, and the client-subnet scope for
 which the answer holds. The client is an address or a network.
 
+With --what-if it says what would be answered if sites, services or endpoints were up, down or drained.
+
 It asks the running process; with -c it reads a file instead, and everything counts as up.`,
 		Example: `  meridian explain www.gslb.example
   meridian explain www.gslb.example AAAA --client 2001:db8:2::/48
+  meridian explain www.gslb.example --client 198.51.100.7 --what-if us-east=down
   meridian explain www.gslb.example -c meridian.yaml --client 198.51.100.7`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
@@ -181,11 +185,12 @@ It asks the running process; with -c it reads a file instead, and everything cou
 			rrtype = args[1]
 		}
 		var x dnsserver.Explanation
+		q := admin.Question{Name: args[0], Type: rrtype, Client: client, WhatIf: strings.Join(whatIf, ",")}
 		err := c.ask(func(ctx context.Context, api *admin.Client, _ []string) (err error) {
 			if file != "" {
-				x, err = explainFile(file, args[0], rrtype, client)
+				x, err = explainFile(file, q)
 			} else {
-				x, err = api.Explain(ctx, args[0], rrtype, client)
+				x, err = api.Explain(ctx, q)
 			}
 			return err
 		})(cmd, args)
@@ -196,18 +201,20 @@ It asks the running process; with -c it reads a file instead, and everything cou
 	})
 	cmd.Flags().StringVar(&client, "client", "", "address or network of the client (default: nothing is known of it)")
 	cmd.Flags().StringVarP(&file, "config", "c", "", "explain what this file would answer, without a running process")
+	cmd.Flags().StringSliceVar(&whatIf, "what-if", nil, "suppose states, such as us-east=down,web/eu-1=drained (up, down, drained, unknown)")
 	cmd.MarkFlagFilename("config", "yaml", "yml")
 	return cmd
 }
 
 // explainFile explains by a configuration file alone.
-func explainFile(file, name, rrtype, client string) (dnsserver.Explanation, error) {
+func explainFile(file string, q admin.Question) (dnsserver.Explanation, error) {
 	cfg, err := loadFile(file)
 	if err != nil {
 		return dnsserver.Explanation{}, err
 	}
 	r := registry.New(registry.Options{Log: slog.New(slog.DiscardHandler)})
-	return explain(r.Apply(cfg.Compiled), name, rrtype, client)
+	r.Apply(cfg.Compiled)
+	return explain(r, q)
 }
 
 func printExplanation(p *printer, x *dnsserver.Explanation) {
