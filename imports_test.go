@@ -63,12 +63,12 @@ var rooms = map[string]room{
 	"test/compliance":          {},
 }
 
-// pureStd is what pure rooms may import of the standard library: it computes and does nothing else. Of time only Durations.
+// pureStd is what pure rooms may import of the standard library: it computes and does nothing else. Of time only what reads no clock.
 var pureStd = []string{"bytes", "cmp", "encoding/binary", "encoding/hex", "errors", "fmt", "hash/crc32", "iter", "maps", "math", "math/bits",
 	"net/netip", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8"}
 
-// pureTime is what pure rooms may name of package time.
-var pureTime = []string{"Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour", "ParseDuration"}
+// pureTime is what pure rooms may name of package time: lengths, and what makes days and hours of a number of seconds.
+var pureTime = []string{"Unix", "Date", "Location", "UTC", "Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour", "ParseDuration"}
 
 // pureFmt is what pure rooms may name of package fmt.
 var pureFmt = []string{"Append", "Appendf", "Appendln", "Errorf", "Formatter", "Sprint", "Sprintf", "Sprintln", "State", "Stringer"}

@@ -18,6 +18,8 @@ const (
 	inStage       section = "policies.*[]"
 	inHealthy     section = "policies.*[].healthy"
 	inFailover    section = "policies.*[].failover"
+	inSchedule    section = "policies.*[].schedule"
+	inWindow      section = "policies.*[].schedule.windows[]"
 	inBranch      section = "policies.*[].weighted[]"
 	inZone        section = "zones.*"
 	inSOA         section = "zones.*.soa"
@@ -35,7 +37,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inBranch, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog}
 }
 
@@ -57,9 +59,13 @@ func (s section) keys() []string {
 	case inProbe:
 		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall"}
 	case inStage:
-		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "take"}
+		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "schedule", "take"}
 	case inHealthy:
 		return []string{"threshold", "min"}
+	case inSchedule:
+		return []string{"zone", "windows"}
+	case inWindow:
+		return []string{"from", "to", "days", "sites"}
 	case inBranch:
 		return []string{"sites", "weight", "policy", "stages"}
 	case inFailover:
@@ -110,6 +116,10 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "priority": "failover", "split": "weighted"}
 	case inHealthy:
 		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
+	case inSchedule:
+		return map[string]string{"timezone": "zone", "time_zone": "zone", "tz": "zone", "times": "windows"}
+	case inWindow:
+		return map[string]string{"start": "from", "begin": "from", "end": "to", "until": "to", "day": "days", "weekdays": "days", "site": "sites"}
 	case inBranch:
 		return map[string]string{"site": "sites", "share": "weight", "chain": "stages", "then": "policy"}
 	case inZone:
@@ -148,7 +158,7 @@ func (s section) later(key string) string {
 	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",
 		"services.*.probe/exec", "services.*.probe/udp":
 		return "use http, https or tcp"
-	case "policies.*[]/shed", "policies.*[]/schedule", "policies.*[]/views", "policies.*[]/subnet":
+	case "policies.*[]/shed", "policies.*[]/views", "policies.*[]/subnet":
 		return "the stages are " + strings.Join(inStage.keys(), ", ")
 	case "zones.*/dnssec":
 		return "leave it out: zones are served unsigned"

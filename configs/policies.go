@@ -71,6 +71,8 @@ func (f *file) stageOf(name string, v value) policy.StageSpec {
 		return policy.Sticky{}
 	case "one_per":
 		return f.onePer(v)
+	case "schedule":
+		return f.schedule(v)
 	case "take":
 		if v.Kind == yaml.Null {
 			f.errorf(v, "take needs to know how many: take: 2")

@@ -100,6 +100,8 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 					c.problem([]string{spec.stageName()}, "there is nothing number %d that endpoints share", spec.By)
 				}
 				add(onePer{spec.By})
+			case Schedule:
+				add(c.compileSchedule(spec))
 			case Take:
 				if spec.N <= 0 {
 					c.problem([]string{spec.stageName()}, "take %d keeps nothing: want 1 or more", spec.N)

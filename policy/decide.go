@@ -27,6 +27,7 @@ type Scratch struct {
 	family  Family
 	pick    uint32 // position of the selection at hand in picks
 	key     uint64 // Query.Key
+	now     int64  // Query.Now
 	seed    uint64 // Query.Dice
 	dice    uint64 // of the stage that draws
 	want    int
@@ -104,7 +105,7 @@ func (s *Scratch) begin(list []candidate, q *Query, h Health) {
 	s.client = clientOf(q)
 	s.seed = q.Dice
 	s.want = q.Want
-	s.key, s.pick = q.Key, 0
+	s.key, s.now, s.pick = q.Key, q.Now, 0
 	s.scope = 0
 	s.reason = ReasonStatic
 	s.ranked, s.settled, s.failed = false, 0, false

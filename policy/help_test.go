@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 )
 
 // mustCompile compiles a Spec that has no problems.
@@ -163,6 +164,8 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 			stages = append(stages, Sticky{})
 		case k == 7:
 			stages = append(stages, OnePer{Shared(c.IntN(2))})
+		case k == 11 && c.IntN(5) == 0:
+			stages = append(stages, randomSchedule(c, s))
 		case k == 8:
 			stages = append(stages, []Healthy{{Threshold: 0.5}, {Min: 2}, {Threshold: 1, Min: 1}, {Closed: true}}[c.IntN(4)])
 		case k == 9 && depth > 0:
@@ -174,6 +177,19 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 		}
 	}
 	return stages
+}
+
+// randomSchedule has windows that do not fill a day, in a zone without summer time, so that each opening and closing can be seen.
+func randomSchedule(c chances, s Spec) Schedule {
+	var st Schedule
+	if c.IntN(2) == 0 {
+		st.Zone = time.FixedZone("", 3600*(c.IntN(23)-11)+1800)
+	}
+	for range 1 + c.IntN(3) {
+		from := c.IntN(24 * 60)
+		st.Windows = append(st.Windows, Window{Days: uint8(c.IntN(128)), From: from, To: (from + 1 + c.IntN(24*60-1)) % (24 * 60), Sites: randomSites(c, s)})
+	}
+	return st
 }
 
 func randomBranches(c chances, s Spec, depth int) []Branch {
@@ -246,6 +262,7 @@ func randomQuery(c chances, p *Plan) Query {
 		Family:  Family(c.IntN(numFamilies)),
 		Dice:    uint64(c.IntN(1<<16)) * 0x9e3779b97f4a7c15,
 		Key:     uint64(c.IntN(1<<16)) * 0xd6e8feb86659fd93,
+		Now:     1_800_000_000 + int64(c.IntN(1<<16))*37,
 	}
 	if c.IntN(8) > 0 {
 		a := randomAddr(c)

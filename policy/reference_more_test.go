@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // branches tries branches in their order, or in one that is drawn, until one works.
@@ -161,4 +162,44 @@ func (r *naive) onePer(by Shared) {
 		seen[group] = true
 	}
 	r.list = kept
+}
+
+// schedule keeps those at the sites of the first window that is open: it looks at every minute of the week to come.
+func (r *naive) schedule(st Schedule) {
+	zone := st.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	within := func(w Window, unix int64) bool {
+		t := time.Unix(unix, 0).In(zone)
+		minute := t.Hour()*60 + t.Minute()
+		on := func(day time.Weekday) bool { return w.Days == 0 || w.Days>>day&1 != 0 }
+		if w.To > w.From {
+			return on(t.Weekday()) && minute >= w.From && minute < w.To
+		}
+		return on(t.Weekday()) && minute >= w.From || on((t.Weekday()+6)%7) && minute < w.To
+	}
+	for _, w := range st.Windows {
+		for m := (r.q.Now/60 + 1) * 60; m < r.q.Now+8*86400; m += 60 {
+			if within(w, m) != within(w, m-60) {
+				if left := uint32(m - r.q.Now); r.ttl == 0 || left < r.ttl {
+					r.ttl = left
+				}
+				break
+			}
+		}
+	}
+	for _, w := range st.Windows {
+		if !within(w, r.q.Now) {
+			continue
+		}
+		in := func(x naiveEndpoint) bool { return slices.Contains(w.Sites, x.e.Site) }
+		kept := slices.DeleteFunc(slices.Clone(r.list), func(x naiveEndpoint) bool { return !in(x) })
+		if len(kept) > 0 && len(kept) < len(r.list) {
+			r.because(ReasonSchedule)
+			r.list = kept
+			r.lost = slices.DeleteFunc(slices.Clone(r.lost), func(x naiveEndpoint) bool { return !in(x) })
+		}
+		return
+	}
 }

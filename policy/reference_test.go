@@ -38,7 +38,7 @@ func reference(s Spec, q Query, h Health) Decision {
 		r.list = r.list[:min(len(r.list), q.Want)]
 	}
 
-	d := Decision{Reason: r.reason}
+	d := Decision{Reason: r.reason, TTL: r.ttl}
 	for _, x := range r.list {
 		d.Endpoints = append(d.Endpoints, x.id)
 		if slices.Equal(x.ranks, r.list[0].ranks) {
@@ -145,6 +145,8 @@ func (r *naive) run(stages []StageSpec, path string) {
 			r.sticky()
 		case OnePer:
 			r.onePer(stage.By)
+		case Schedule:
+			r.schedule(stage)
 		case Take:
 			if r.q.Want == 0 {
 				r.order()
@@ -175,6 +177,7 @@ type naive struct {
 	salts  map[string]uint64
 	dice   uint64
 	failed bool
+	ttl    uint32
 	sites  []string // of the branches around; nil: all
 	list   []naiveEndpoint
 	lost   []naiveEndpoint

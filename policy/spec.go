@@ -3,6 +3,7 @@ package policy
 import (
 	"iter"
 	"net/netip"
+	"time"
 )
 
 // A Spec is everything a Plan is compiled from, in names, as a person wrote it.
@@ -95,7 +96,7 @@ func walk(stages []StageSpec, yield func(StageSpec) bool) bool {
 	return true
 }
 
-// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer or Take.
+// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer, Schedule or Take.
 type StageSpec interface{ stageName() string }
 
 // A Branch is a chain of a stage's own over some of the candidates: those at its Sites.
@@ -191,6 +192,20 @@ const (
 	SharedSubnet               // the IPv4 /24 or, of endpoints without IPv4, the IPv6 /48; those without address share none
 )
 
+// Schedule keeps, while a window is open, the candidates at its sites; of several that are open the first counts. Without any at these sites, and
+// while none is open, it does nothing. The Decision's TTL lasts no longer than until a window opens or closes.
+type Schedule struct {
+	Zone    *time.Location // of the clock on the wall; nil: UTC
+	Windows []Window
+}
+
+// A Window is a part of some days of the week.
+type Window struct {
+	Days     uint8 // on which it opens: bit 0 Sunday … bit 6 Saturday; 0: all
+	From, To int   // minutes of the day, 0..1440; it closes on the next day if To is not after From
+	Sites    []string
+}
+
 // Take keeps the first N candidates, N ≥ 1. It does nothing if the Query says how many it wants.
 type Take struct{ N int }
 
@@ -201,6 +216,7 @@ func (Weighted) stageName() string { return "weighted" }
 func (Shuffle) stageName() string  { return "shuffle" }
 func (Sticky) stageName() string   { return "sticky" }
 func (OnePer) stageName() string   { return "one_per" }
+func (Schedule) stageName() string { return "schedule" }
 func (Take) stageName() string     { return "take" }
 
 // A Problem is one thing wrong with a Spec. Path leads to it in the terms of the configuration file, e.g.
