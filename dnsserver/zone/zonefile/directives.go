@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -92,8 +93,17 @@ func unescaped(text []byte) string {
 	return string(out)
 }
 
-// parseTTL reads seconds, or numbers with units as in 1h30m (as BIND has them).
+// parseTTL reads a TTL as parseTime does; it has 31 bits (RFC 2181 8).
 func parseTTL(word []byte) (uint32, error) {
+	ttl, err := parseTime(word)
+	if err == nil && ttl > zone.MaxTTL {
+		return 0, fmt.Errorf("%s is more than a TTL can be (%d s)", word, zone.MaxTTL)
+	}
+	return ttl, err
+}
+
+// parseTime reads seconds, or numbers with units as in 1h30m (as BIND has them). Times in an SOA have 32 bits (RFC 1035 3.3.13).
+func parseTime(word []byte) (uint32, error) {
 	total, n, digits := uint64(0), uint64(0), 0
 	for _, c := range word {
 		unit := uint64(0)
@@ -121,8 +131,8 @@ func parseTTL(word []byte) (uint32, error) {
 	switch total += n; {
 	case len(word) == 0:
 		return 0, errors.New("a time is empty")
-	case total > zone.MaxTTL:
-		return 0, fmt.Errorf("%s is more than a time in DNS can be (%d s)", word, zone.MaxTTL)
+	case total > math.MaxUint32:
+		return 0, fmt.Errorf("%s is more than a time in DNS can be (%d s)", word, uint32(math.MaxUint32))
 	}
 	return uint32(total), nil
 }

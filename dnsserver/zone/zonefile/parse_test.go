@@ -167,7 +167,7 @@ func TestProblems(t *testing.T) {
 		{[]string{"z", "a\na 60\na IN 60\na \"A\" x"}, []string{"z:1 no type", "z:2 no type", "z:3 no type", "z:4 no type"}},
 		{[]string{"z", "a CH A 192.0.2.1\nb CLASS3 A 192.0.2.1\nc HS TXT x"}, []string{"z:1 class CH", "z:2 class CLASS3", "z:3 class HS"}},
 		{[]string{"z", "www.example.com. A 192.0.2.1\n$ORIGIN com.\nx A 192.0.2.1"}, []string{"z:1 www.example.com. is outside the zone example.org.", "z:3 outside"}},
-		{[]string{"z", "a 2147483648 A 192.0.2.1\na 99999999999w A 192.0.2.1\na 1x A 192.0.2.1\n$TTL\n$TTL x\n$TTL 1h1"}, []string{"z:1 more than a time", "z:2 not a time", "z:3 not a time", "z:4 one number", "z:5 not a time"}},
+		{[]string{"z", "a 2147483648 A 192.0.2.1\na 99999999999w A 192.0.2.1\na 1x A 192.0.2.1\n$TTL\n$TTL x\n$TTL 1h1"}, []string{"z:1 more than a TTL", "z:2 not a time", "z:3 not a time", "z:4 one number", "z:5 not a time"}},
 		{[]string{"z", "$ORIGIN\n$ORIGIN a b\n$ORIGIN a..b\n$FOO x"}, []string{"z:1 one name", "z:2 one name", "z:3 empty label", "z:4 no directive $FOO"}},
 		{[]string{"z", "a RRSIG A x\nb NSEC c A\nc OPT x\nd TYPE0 \\# 0\ne ANY x\nf TYPE70000 x"}, []string{"z:1 signed", "z:3 not a type", "z:4 not a type", "z:5 not a type", "z:6 no record type"}},
 		{[]string{"z", "a TYPE1 \\# 3 c00002\na TYPE731 x\na CAA 0 issue\na HTTPS x\na TLSA 3 1 1 zz\na CAA\na MX 70000 x\na SRV 0 0 \"1\" x\na NS a b\na NS \"x\"\na CNAME a..b"},

@@ -223,7 +223,7 @@ func (f *file) appendSOA(dst []byte, e *entry, i int) ([]byte, error) {
 	}
 	dst = binary.BigEndian.AppendUint32(dst, uint32(serial))
 	for j := i + 3; j < i+7; j++ {
-		n, err := parseTTL(e.word(j))
+		n, err := parseTime(e.word(j))
 		if err != nil {
 			return dst, err
 		}
