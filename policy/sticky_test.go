@@ -8,26 +8,18 @@ import (
 	"testing"
 )
 
-// stickyPlan has a service of endpoints of some weights, at one site, and the policy "sticky".
-func stickyPlan(t testing.TB, weights ...uint32) *Plan {
-	s := Spec{Services: []ServiceSpec{{Name: "s"}}, Policies: []PolicySpec{{Name: "sticky", Stages: []StageSpec{Healthy{}, Sticky{}, Take{1}}}}}
-	for i, w := range weights {
-		e := benchEndpoint(i%200, w, "")
-		e.Name = fmt.Sprint("e", i)
-		s.Services[0].Endpoints = append(s.Services[0].Endpoints, e)
-	}
-	return mustCompile(t, s)
-}
+// stick is the policy "sticky" of weightsPlan.
+const stick = PolicyID(2)
 
 // TestStickyShares: over many clients, endpoints have the shares of their weights.
 func TestStickyShares(t *testing.T) {
 	const clients = 1_000_000
 	for _, weights := range [][]uint32{{80, 20}, {1, 2, 3, 94}, {1, 1, 1, 1, 1}, {0, 1, 0}, {0, 0}} {
-		p, counts := stickyPlan(t, weights...), make([]int, len(weights))
+		p, counts := weightsPlan(t, weights...), make([]int, len(weights))
 		var s Scratch
 		r := seeded(3)
 		for range clients {
-			counts[p.Decide(&s, Query{Key: r.Uint64()}, Health{}).Endpoints[0]]++
+			counts[p.Decide(&s, Query{Policy: stick, Key: r.Uint64()}, Health{}).Endpoints[0]]++
 		}
 		total := 0.0
 		for _, w := range weights {
@@ -52,13 +44,13 @@ func TestStickyMovesFew(t *testing.T) {
 	for i := range weights {
 		weights[i] = 1
 	}
-	p := stickyPlan(t, weights...)
+	p := weightsPlan(t, weights...)
 	var s Scratch
 	for _, gone := range []EndpointID{0, 7, n - 1} {
 		without := NewHealth(n).With(gone, Verdict{State: Down})
 		moved := 0
 		for key := range uint64(clients) {
-			q := Query{Key: key * 0x9e3779b97f4a7c15}
+			q := Query{Policy: stick, Key: key * 0x9e3779b97f4a7c15}
 			before := p.Decide(&s, q, Health{}).Endpoints[0]
 			after := p.Decide(&s, q, without).Endpoints[0]
 			if before != after {
@@ -76,10 +68,10 @@ func TestStickyMovesFew(t *testing.T) {
 
 // TestStickyIsForEver: where a client goes is part of what other nodes and later versions rely on.
 func TestStickyIsForEver(t *testing.T) {
-	p := stickyPlan(t, 1, 2, 3, 4)
+	p := weightsPlan(t, 1, 2, 3, 4)
 	got := ""
 	for key := range uint64(16) {
-		got += fmt.Sprint(p.Decide(new(Scratch), Query{Key: key}, Health{}).Endpoints[0])
+		got += fmt.Sprint(p.Decide(new(Scratch), Query{Policy: stick, Key: key}, Health{}).Endpoints[0])
 	}
 	if want := "3232233333233200"; got != want {
 		t.Errorf("clients go to %s, went to %s", got, want)
@@ -88,12 +80,12 @@ func TestStickyIsForEver(t *testing.T) {
 
 // TestStickyScope: the scope is what shares a key, where there is anything to choose.
 func TestStickyScope(t *testing.T) {
-	two, one := stickyPlan(t, 1, 1), stickyPlan(t, 1)
+	two, one := weightsPlan(t, 1, 1), weightsPlan(t, 1)
 	for _, tt := range []struct {
 		client string
 		want   uint8
 	}{{"192.0.2.0/24", 24}, {"192.0.0.0/16", 24}, {"2001:db8::/48", 56}, {"::ffff:192.0.2.0/120", 120}} {
-		q := Query{Client: netip.MustParsePrefix(tt.client)}
+		q := Query{Policy: stick, Client: netip.MustParsePrefix(tt.client)}
 		if d := two.Decide(new(Scratch), q, Health{}); d.Scope != tt.want {
 			t.Errorf("%s: scope %d, want %d", tt.client, d.Scope, tt.want)
 		}
@@ -101,7 +93,7 @@ func TestStickyScope(t *testing.T) {
 			t.Errorf("%s: scope %d with one endpoint", tt.client, d.Scope)
 		}
 	}
-	if d := two.Decide(new(Scratch), Query{}, Health{}); d.Scope != 0 {
+	if d := two.Decide(new(Scratch), Query{Policy: stick}, Health{}); d.Scope != 0 {
 		t.Errorf("nobody: scope %d", d.Scope)
 	}
 }

@@ -7,13 +7,14 @@ import (
 	"testing"
 )
 
-// weightsPlan has one service of the given weights and the policies "one" and "all".
+// weightsPlan has one service of the given weights and the policies "one", "all" and "sticky".
 func weightsPlan(t testing.TB, weights ...uint32) *Plan {
 	s := Spec{
 		Services: []ServiceSpec{{Name: "s"}},
 		Policies: []PolicySpec{
 			{Name: "one", Stages: []StageSpec{Healthy{}, Weighted{}, Take{1}}},
 			{Name: "all", Stages: []StageSpec{Healthy{}, Weighted{}}},
+			{Name: "sticky", Stages: []StageSpec{Healthy{}, Sticky{}, Take{1}}},
 		},
 	}
 	for i, w := range weights {
