@@ -18,6 +18,7 @@ const (
 	inStage       section = "policies.*[]"
 	inHealthy     section = "policies.*[].healthy"
 	inFailover    section = "policies.*[].failover"
+	inCanary      section = "policies.*[].canary"
 	inSchedule    section = "policies.*[].schedule"
 	inWindow      section = "policies.*[].schedule.windows[]"
 	inBranch      section = "policies.*[].weighted[]"
@@ -37,7 +38,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog}
 }
 
@@ -59,9 +60,11 @@ func (s section) keys() []string {
 	case inProbe:
 		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall"}
 	case inStage:
-		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "schedule", "take"}
+		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "take"}
 	case inHealthy:
 		return []string{"threshold", "min"}
+	case inCanary:
+		return []string{"share", "sites"}
 	case inSchedule:
 		return []string{"zone", "windows"}
 	case inWindow:

@@ -71,6 +71,8 @@ func (f *file) stageOf(name string, v value) policy.StageSpec {
 		return policy.Sticky{}
 	case "one_per":
 		return f.onePer(v)
+	case "canary":
+		return f.canary(v)
 	case "schedule":
 		return f.schedule(v)
 	case "take":
@@ -139,6 +141,24 @@ func (f *file) onePer(v value) policy.StageSpec {
 		f.errorf(v, "one_per needs to know of what: one_per: site, or one_per: subnet")
 	}
 	return policy.OnePer{}
+}
+
+// canary reads a share and sites.
+func (f *file) canary(v value) policy.StageSpec {
+	var s policy.Canary
+	if v.Kind == yaml.Null {
+		f.errorf(v, "a canary needs a share of the clients and sites: canary: {share: 0.05, sites: us-east}")
+		return s
+	}
+	f.object(v, inCanary, func(key string, v value) {
+		switch key {
+		case "share":
+			s.Share, _ = f.number(v, 0, 1)
+		case "sites":
+			s.Sites = f.siteList(v)
+		}
+	})
+	return s
 }
 
 // branches reads the branches of a stage, which are drawn by weight or not.

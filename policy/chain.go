@@ -100,6 +100,10 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 					c.problem([]string{spec.stageName()}, "there is nothing number %d that endpoints share", spec.By)
 				}
 				add(onePer{spec.By})
+			case Canary:
+				st := c.compileCanary(spec)
+				depend = append(depend, scoped{st, in.pick})
+				add(st)
 			case Schedule:
 				add(c.compileSchedule(spec))
 			case Take:

@@ -25,11 +25,12 @@ type Scratch struct {
 	sets    [][numFamilies]extent // of the service
 	picks   []selection           // of the Plan
 	family  Family
-	pick    uint32 // position of the selection at hand in picks
-	key     uint64 // Query.Key
-	now     int64  // Query.Now
-	seed    uint64 // Query.Dice
-	dice    uint64 // of the stage that draws
+	pick    uint32      // position of the selection at hand in picks
+	key     uint64      // Query.Key
+	all     []candidate // of the service and family
+	now     int64       // Query.Now
+	seed    uint64      // Query.Dice
+	dice    uint64      // of the stage that draws
 	want    int
 	ttl     uint32 // smallest bound so far, less one
 	worst   State  // the worst state among the candidates at the beginning
@@ -42,7 +43,9 @@ type Scratch struct {
 }
 
 // Forget lets go of the Plan of the last Query, of which a Scratch holds a part until the next. It keeps its room.
-func (s *Scratch) Forget() { s.views, s.rec, s.plan, s.sets, s.picks = nil, nil, nil, nil, nil }
+func (s *Scratch) Forget() {
+	s.views, s.rec, s.plan, s.sets, s.picks, s.all = nil, nil, nil, nil, nil, nil
+}
 
 // A candidate is an endpoint on its way through the stages: 16 bytes, copied freely.
 type candidate struct {
@@ -102,7 +105,7 @@ func (s *Scratch) viewsOf(pick uint32) []*view { return s.plan.views[s.sets[pick
 
 // begin sets the Scratch up for a Query over a list of candidates.
 func (s *Scratch) begin(list []candidate, q *Query, h Health) {
-	s.client = clientOf(q)
+	s.client, s.all = clientOf(q), list
 	s.seed = q.Dice
 	s.want = q.Want
 	s.key, s.now, s.pick = q.Key, q.Now, 0

@@ -166,6 +166,8 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 			stages = append(stages, OnePer{Shared(c.IntN(2))})
 		case k == 11 && c.IntN(5) == 0:
 			stages = append(stages, randomSchedule(c, s))
+		case k == 11 && c.IntN(3) == 0:
+			stages = append(stages, Canary{Share: []float64{0, 0.05, 0.5, 1}[c.IntN(4)], Sites: randomSites(c, s)})
 		case k == 8:
 			stages = append(stages, []Healthy{{Threshold: 0.5}, {Min: 2}, {Threshold: 1, Min: 1}, {Closed: true}}[c.IntN(4)])
 		case k == 9 && depth > 0:

@@ -80,6 +80,7 @@ const (
 	ReasonStatic   Reason = iota // the order of the file
 	ReasonWeight                 // drawn by weight
 	ReasonSticky                 // by the client's key
+	ReasonCanary                 // the client is, or is not, one of those who try what is new
 	ReasonSchedule               // by the time
 	ReasonGeo                    // by where the client is
 	ReasonFailover               // a preferred group was passed over
@@ -88,9 +89,9 @@ const (
 )
 
 // reasonNames is indexed by Reason.
-var reasonNames = [...]string{"static", "weight", "sticky", "schedule", "geo", "failover", "override", "fail_open"}
+var reasonNames = [...]string{"static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fail_open"}
 
-// String returns "static", "weight", "sticky", "schedule", "geo", "failover", "override" or "fail_open": the words of metric labels.
+// String returns "static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override" or "fail_open": the words of metric labels.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]

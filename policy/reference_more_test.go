@@ -203,3 +203,14 @@ func (r *naive) schedule(st Schedule) {
 		return
 	}
 }
+
+// canary keeps what the client is for.
+func (r *naive) canary(st Canary) {
+	in := float64(mix(r.q.Key^0x63616e617279)>>32) < math.Floor(st.Share*(1<<32))
+	other := func(x naiveEndpoint) bool { return slices.Contains(st.Sites, x.e.Site) != in }
+	kept := slices.DeleteFunc(slices.Clone(r.list), other)
+	if len(kept) > 0 && len(kept) < len(r.list) {
+		r.because(ReasonCanary)
+		r.list, r.lost = kept, slices.DeleteFunc(slices.Clone(r.lost), other)
+	}
+}

@@ -145,6 +145,8 @@ func (r *naive) run(stages []StageSpec, path string) {
 			r.sticky()
 		case OnePer:
 			r.onePer(stage.By)
+		case Canary:
+			r.canary(stage)
 		case Schedule:
 			r.schedule(stage)
 		case Take:

@@ -96,7 +96,7 @@ func walk(stages []StageSpec, yield func(StageSpec) bool) bool {
 	return true
 }
 
-// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer, Schedule or Take.
+// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer, Canary, Schedule or Take.
 type StageSpec interface{ stageName() string }
 
 // A Branch is a chain of a stage's own over some of the candidates: those at its Sites.
@@ -192,6 +192,13 @@ const (
 	SharedSubnet               // the IPv4 /24 or, of endpoints without IPv4, the IPv6 /48; those without address share none
 )
 
+// Canary sends a share of the clients, always the same ones by their Query.Key, to the endpoints at some sites, and keeps all others away from
+// them. If there are none of those that a client is for, it does nothing.
+type Canary struct {
+	Share float64 // [0,1]
+	Sites []string
+}
+
 // Schedule keeps, while a window is open, the candidates at its sites; of several that are open the first counts. Without any at these sites, and
 // while none is open, it does nothing. The Decision's TTL lasts no longer than until a window opens or closes.
 type Schedule struct {
@@ -217,6 +224,7 @@ func (Shuffle) stageName() string  { return "shuffle" }
 func (Sticky) stageName() string   { return "sticky" }
 func (OnePer) stageName() string   { return "one_per" }
 func (Schedule) stageName() string { return "schedule" }
+func (Canary) stageName() string   { return "canary" }
 func (Take) stageName() string     { return "take" }
 
 // A Problem is one thing wrong with a Spec. Path leads to it in the terms of the configuration file, e.g.

@@ -45,12 +45,17 @@ func (sticky) scope(s *Scratch) uint8 {
 	if !s.sets[s.pick][s.family].several {
 		return 0
 	}
+	return s.client.keyed()
+}
+
+// keyed returns the length of the networks of clients that share a key.
+func (c *client) keyed() uint8 {
 	switch {
-	case s.client.kind == clientV4 && s.client.mapped:
+	case c.kind == clientV4 && c.mapped:
 		return 96 + 24
-	case s.client.kind == clientV4:
+	case c.kind == clientV4:
 		return 24
-	case s.client.kind == clientV6:
+	case c.kind == clientV6:
 		return 56
 	}
 	return 0
