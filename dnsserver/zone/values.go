@@ -174,8 +174,14 @@ func finish(rrtype uint16, text string, rdata []byte) ([]byte, error) {
 	if target := target(rrtype, rdata); target != nil {
 		lower(target)
 	}
+	if rrtype == wire.TypeSOA { // two names
+		lower(rdata[:len(rdata)-soaNumbers])
+	}
 	return rdata, nil
 }
+
+// soaNumbers is the size of what follows the names of an SOA (RFC 1035 3.3.13).
+const soaNumbers = 20
 
 // complete says whether RDATA has all the fields of its type. The generic form (RFC 3597 5) may leave out the last ones.
 func complete(rrtype uint16, rdata []byte) bool {
@@ -192,7 +198,7 @@ func complete(rrtype uint16, rdata []byte) bool {
 		return len(rdata) > 6 && isName(rdata[6:])
 	case wire.TypeSOA:
 		rest := afterName(afterName(rdata))
-		return len(rest) == 20
+		return len(rest) == soaNumbers
 	default:
 		return len(rdata) > 0 || dns.TypeToString[rrtype] == "" // an unknown type may be empty
 	}
