@@ -220,6 +220,18 @@ func TestNoNetworks(t *testing.T) {
 	}
 }
 
+// TestServiceWithoutEndpoints: a service of registrations alone has nothing to simulate, and nothing more is said.
+func TestServiceWithoutEndpoints(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "m.yaml")
+	if err := os.WriteFile(name, []byte("services: {web: {probe: off}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := parseScenario("s.yaml", []byte("service: web\nfamily: v4\nevents: [{at: 1m, endpoint: a, state: down}]\n"), name, alone())
+	if all := (*Errors)(nil); !errors.As(err, &all) || all.Total != 1 || !strings.Contains(err.Error(), `s.yaml:1:10: service: service "web" has no endpoint`) {
+		t.Error(err)
+	}
+}
+
 func TestClientsFile(t *testing.T) {
 	for text, total := range map[string]float64{"": 100, ", queries: 5000": 5000} {
 		s, err := parseScenario("testdata/scenarios/s.yaml", []byte("service: web\nclients: {file: good.csv"+text+"}\n"), "world.yaml", below("testdata/scenarios"))
@@ -273,6 +285,9 @@ func TestScenarioExamples(t *testing.T) {
 		}
 		if want, err := os.ReadFile(picture); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s is not what comes of %s (%v); look at the difference, and if it is meant: go test ./configs -run Scenario -update", picture, base, err)
+		}
+		if text, err := os.ReadFile("scenarios/" + base); err != nil || name == "site-fails" && !bytes.Contains(doc, text[bytes.Index(text, []byte("title:")):]) {
+			t.Errorf("docs/simulate.md does not show %s as it is (%v)", base, err)
 		}
 		if !bytes.Contains(doc, []byte("](img/"+name+".svg)")) || !bytes.Contains(doc, []byte("configs/scenarios/"+base)) {
 			t.Errorf("docs/simulate.md does not show %s", name)

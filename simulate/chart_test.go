@@ -309,6 +309,53 @@ func TestTicks(t *testing.T) {
 	}
 }
 
+// TestInside: nothing that is written leaves the picture.
+func TestInside(t *testing.T) {
+	week := made(3, 7*86400/900)
+	week.Step, week.Duration, week.Start = 900, 7*86400, 1772409600
+	for i := range week.Steps {
+		week.Steps[i].At *= 900
+	}
+	for _, s := range []*Series{busy(t), week, made(40, 2)} {
+		for _, e := range elements(t, Chart(s, BySite)) {
+			if e.name != "text" || e.attr["transform"] != "" {
+				continue
+			}
+			size := map[string]float64{"title": 15, "soft": 12, "key": 12}[e.attr["class"]]
+			if size == 0 {
+				size = 11
+			}
+			x, err := strconv.ParseFloat(e.attr["x"], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			from := x - map[string]float64{"": 0, "start": 0, "middle": 0.5, "end": 1}[e.attr["text-anchor"]]*width(e.text, size)
+			if to := from + width(e.text, size); from < 0 || to > chartWidth {
+				t.Errorf("%q is from %.0f to %.0f", e.text, from, to)
+			}
+		}
+	}
+}
+
+// TestNotes: shares are written where they stay as they are.
+func TestNotes(t *testing.T) {
+	s := made(2, 10)
+	for i := range s.Steps {
+		x := []float64{0.8, 0.8, 0.8, 0.8, 0.8, 0.3, 0.3, 0.3, 0.3, 0.3}[i]
+		s.Steps[i].Sites[0], s.Steps[i].Sites[1] = x, 1-x
+	}
+	if got := fmt.Sprint(texts(elements(t, Chart(s, BySite)), "note")); got != "[80 % 20 % 30 % 70 %]" {
+		t.Error(got)
+	}
+	for i := range s.Steps { // slowly from one to the other: there is nothing to write that would be true of it
+		x := float64(i) * 0.04
+		s.Steps[i].Sites[0], s.Steps[i].Sites[1] = x, 1-x
+	}
+	if got := texts(elements(t, Chart(s, BySite)), "note"); len(got) != 0 {
+		t.Error(got)
+	}
+}
+
 func TestGrouped(t *testing.T) {
 	for x, want := range map[float64]string{0: "0", 1: "1", 1.5: "1.5", 999: "999", 1000: "1,000", 1234567.4: "1,234,567", 99.96: "100", 0.25: "0.25"} {
 		if got := grouped(x); got != want {

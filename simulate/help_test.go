@@ -51,6 +51,11 @@ func spec() policy.Spec {
 			{Name: "near", Stages: []policy.StageSpec{policy.Healthy{}, policy.Geo{Default: policy.GeoTarget{Nearest: true}}, policy.Failover{}, policy.Weighted{}}},
 			{Name: "order", Stages: []policy.StageSpec{policy.Healthy{}, policy.Failover{Sites: []string{"eu", "us", "ap"}}, policy.Weighted{}}},
 			{Name: "one", Stages: []policy.StageSpec{policy.Healthy{}, policy.Weighted{}, policy.Take{N: 1}}},
+			{Name: "loyal", Stages: []policy.StageSpec{policy.Healthy{}, policy.Sticky{}}},
+			{Name: "closed", Stages: []policy.StageSpec{policy.Healthy{Closed: true}, policy.Weighted{}}},
+			{Name: "warm", Stages: []policy.StageSpec{policy.Healthy{}, policy.Failover{Sites: []string{"eu", "us"}, Trickle: 0.05}, policy.Weighted{}}},
+			{Name: "nights", Stages: []policy.StageSpec{policy.Schedule{Windows: []policy.Window{{From: 22 * 60, To: 6 * 60, Sites: []string{"us"}}}},
+				policy.Failover{Sites: []string{"eu"}}}},
 			{Name: "two", Stages: []policy.StageSpec{policy.Healthy{}, policy.Take{N: 2}}},
 		},
 	}

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -68,16 +69,10 @@ func (c *chart) marks() {
 	}
 }
 
-// notes writes shares into the bands: between one mark and the next, where a share stays about as it is and there is room.
+// notes writes shares into the bands: where they stay about as they are, and there is room.
 func (c *chart) notes() {
 	const steady, minWidth, minHeight = 0.03, 46, 17
-	borders := []float64{plotLeft}
-	for _, l := range c.labels {
-		if l.x > borders[len(borders)-1] {
-			borders = append(borders, l.x)
-		}
-	}
-	borders = append(borders, plotRight)
+	borders := c.borders()
 	for i, from := range borders[:len(borders)-1] {
 		to := borders[i+1]
 		inside := slices.DeleteFunc(slices.Clone(c.columns), func(col column) bool { return c.x(col.from) < from-0.05 || c.x(col.from) >= to-0.05 })
@@ -98,4 +93,24 @@ func (c *chart) notes() {
 			low += share
 		}
 	}
+}
+
+// borders returns where something may change: at marks, and where a share does by a twentieth or more; in order, with the ends of the plot.
+func (c *chart) borders() []float64 {
+	const jump = 0.05
+	borders := []float64{plotLeft, plotRight}
+	for _, l := range c.labels {
+		borders = append(borders, l.x)
+	}
+	for i := 1; i < len(c.columns); i++ {
+		before, after := c.columns[i-1].shares, c.columns[i].shares
+		for b := range c.bands {
+			if math.Abs(after[b]-before[b]) >= jump {
+				borders = append(borders, c.x(c.columns[i].from))
+				break
+			}
+		}
+	}
+	slices.Sort(borders)
+	return slices.Compact(borders)
 }

@@ -89,9 +89,10 @@ func (c *chart) axes() {
 		first = ((every - s%every) + every) % every // on the hour, not an hour after the start
 	}
 	for at := first; at <= c.series.Duration; at += every {
-		x := num(c.x(at))
+		x, text := c.x(at), c.series.When(at)
+		middle := min(x, chartWidth-8-width(text, 11)/2)
 		c.line(`<path class="grid" d="M%s %sv5"/><text class="tick" x="%s" y="%s" text-anchor="middle">%s</text>`,
-			x, num(below), x, num(below+18), c.series.When(at))
+			num(x), num(below), num(middle), num(below+18), text)
 	}
 	what := "time since the start"
 	if c.series.Start != 0 {

@@ -121,12 +121,12 @@ func printSeries(p *printer, s *simulate.Series, by simulate.By) {
 	for _, x := range s.Peaks {
 		capacity, used, over := "-", "-", "-"
 		if x.Capacity > 0 {
-			capacity, used = fmt.Sprintf("%.0f", x.Capacity), percent(x.Queries/x.Capacity)
+			capacity, used = fmt.Sprintf("%.6g", x.Capacity), percent(x.Queries/x.Capacity)
 			if x.Over > 0 {
 				over = "for " + simulate.Span(x.Over)
 			}
 		}
-		peaks = append(peaks, []string{simulate.SiteName(x.Site), fmt.Sprintf("%.0f", x.Queries), s.When(x.At), capacity, used, over})
+		peaks = append(peaks, []string{simulate.SiteName(x.Site), fmt.Sprintf("%.6g", x.Queries), s.When(x.At), capacity, used, over})
 	}
 	p.section([]string{"SITE", "PEAK QUERIES/S", "AT", "CAPACITY", "USED", "ABOVE IT"}, peaks)
 }
