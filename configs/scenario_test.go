@@ -340,7 +340,7 @@ func FuzzScenario(f *testing.F) {
 			}
 			return
 		}
-		if s.Steps()*len(s.Clients) > 2_000_000 {
+		if s.Steps()*len(s.Clients) > 100_000 {
 			return
 		}
 		if _, err := simulate.Run(s.World, s.Scenario, s.Clients); err != nil {
