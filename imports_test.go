@@ -38,6 +38,7 @@ var rooms = map[string]room{
 	"dnsserver/wire":           {pure: true},
 	"dnsserver/zone":           {pure: true, imports: []string{"policy", "dnsserver/wire"}, others: []string{"github.com/miekg/dns"}},
 	"dnsserver/zone/zonefile":  {pure: true, imports: []string{"policy", "dnsserver/wire", "dnsserver/zone"}, others: []string{"bufio", "io", "io/fs", "path", "github.com/miekg/dns"}},
+	"simulate":                 {pure: true, imports: []string{"policy"}},
 	"dnsserver/limit":          {},
 	"l7edge/route":             {pure: true, imports: []string{"policy"}},
 	"l7edge/upstream":          {imports: []string{"policy"}},

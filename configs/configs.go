@@ -73,7 +73,10 @@ func Load(fsys fs.FS, name string) (*Config, error) {
 // ReadFile is Load for a file of the operating system; name is also what problems call it. Relative paths in it begin at its
 // directory, and the files they name are looked at as the rooms will: certificates and keys that do not load are errors, those that
 // are not valid now are warnings, and what cannot be the directory for state is an error. The Config has the paths to open.
-func ReadFile(name string) (*Config, error) {
+func ReadFile(name string) (*Config, error) { return readFile(name, true) }
+
+// readFile is ReadFile; look says whether the files that only the rooms open are looked at.
+func readFile(name string, look bool) (*Config, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("configs: %w", err)
@@ -84,7 +87,7 @@ func ReadFile(name string) (*Config, error) {
 		return nil, err
 	}
 	where := below(filepath.Dir(name))
-	where.look, where.readers = true, runtime.GOMAXPROCS(0)
+	where.look, where.readers = look, runtime.GOMAXPROCS(0)
 	c, _, err := parseFile(name, data, where)
 	return c, err
 }

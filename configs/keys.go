@@ -99,7 +99,7 @@ func (s section) keys() []string {
 	case inLog:
 		return []string{"level", "format"}
 	}
-	return nil
+	return s.scenarioKeys()
 }
 
 // synonyms returns words that people write in a section for one of its keys, in lower case.
@@ -144,7 +144,7 @@ func (s section) synonyms() map[string]string {
 	case inAdmin:
 		return map[string]string{"address": "listen"}
 	}
-	return nil
+	return s.scenarioSynonyms()
 }
 
 // later says what to do instead of a key that belongs to a later version, "" if it is none.

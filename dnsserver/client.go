@@ -24,7 +24,7 @@ type client struct {
 func locate(q *wire.Query, from netip.Addr) client {
 	if q.HasSubnet {
 		if p, before := unembed(q.Subnet); routable(p) {
-			c := client{prefix: p, asked: q.Subnet, before: before, key: keyOf(p.Addr())}
+			c := client{prefix: p, asked: q.Subnet, before: before, key: policy.ClientKey(p.Addr())}
 			if q.Subnet.Addr().Is4In6() { // the Plan knows this form, and its scopes
 				c.prefix, c.before = q.Subnet, 0
 			}
@@ -33,7 +33,7 @@ func locate(q *wire.Query, from netip.Addr) client {
 	}
 	from = from.WithZone("")
 	p, _ := unembed(netip.PrefixFrom(from, from.BitLen()))
-	return client{prefix: p, key: keyOf(p.Addr())}
+	return client{prefix: p, key: policy.ClientKey(p.Addr())}
 }
 
 // scope returns the scope to answer with: the shortest prefix of the client subnet's own family in which every address gets the same
@@ -152,23 +152,4 @@ func routable(p netip.Prefix) bool {
 		return false
 	}
 	return a[0] != 0xff // multicast
-}
-
-// keyOf returns a number for the /24 or /56 of an address, so that the machines behind one connection share it. It depends on nothing
-// else, so all nodes of a deployment agree on it.
-func keyOf(addr netip.Addr) uint64 {
-	if addr.Is4() {
-		a := addr.As4()
-		return mix(mix(1) ^ uint64(binary.BigEndian.Uint32(a[:])&^0xff) ^ 0xffff<<32)
-	}
-	a := addr.As16()
-	return mix(mix(binary.BigEndian.Uint64(a[:8]) &^ 0xff))
-}
-
-// mix is a bijection that spreads every bit of x over all others (the finalizer of splitmix64).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
