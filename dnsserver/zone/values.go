@@ -159,6 +159,9 @@ func (p *RDataParser) generic(rrtype uint16, text string) ([]byte, error) {
 		if err != nil || end != len(msg) {
 			return nil, bad(rrtype, text, nil)
 		}
+		if rrtype == dns.TypeCAA || rrtype == dns.TypeURI { // they end in any bytes, in which the library takes backslashes for escapes
+			return finish(rrtype, text, rdata)
+		}
 		if end, err = dns.PackRR(rr, p.buf, 0, nil, false); err != nil || !bytes.Equal(p.buf[:end], msg) {
 			return nil, bad(rrtype, text, nil)
 		}
