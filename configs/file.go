@@ -110,8 +110,12 @@ func (f *file) declare(root *yaml.Node) {
 	f.policies.add(policy.DefaultPolicy)
 	places := slices.Concat(pairs(root, "sites"), pairs(root.Get("geo"), "networks"))
 	for _, p := range places {
-		if r := p.Value.Get("region"); r != nil && r.Kind == yaml.Scalar {
-			f.regions.add(r.Value)
+		if r := p.Value.Get("region"); r != nil {
+			for _, name := range append([]*yaml.Node{r}, r.Items...) {
+				if name.Kind == yaml.Scalar {
+					f.regions.add(name.Value)
+				}
+			}
 		}
 	}
 }
