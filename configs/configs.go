@@ -40,8 +40,9 @@ type Config struct {
 	State      string                  // directory for what must survive a restart; "": kept in memory only
 	Site       string                  // where this process runs; "": it does not say
 	Log        LogConfig
+	Databases  []*GeoDatabase
 	Warnings   []Problem // what is allowed but probably not meant, in the order of the file
-	Files      Files     // the data files that were read: zones, networks, secrets
+	Files      Files     // the data files that were read: zones, networks, geo databases, secrets
 
 	name, text string              // the file as it was read, for Reread
 	zones      map[string]readZone // those that have a file, by name

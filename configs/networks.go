@@ -22,6 +22,14 @@ func (f *file) decodeGeo(v value) {
 			f.decodeNetworks(v)
 		case "networks_file":
 			f.decodeNetworksFile(v)
+		case "database", "databases":
+			if len(f.config.Databases) > 0 {
+				f.errorf(v, "name all databases in one list, databases")
+				return
+			}
+			f.decodeDatabases(v)
+		case "max_radius":
+			f.spec.MaxRadius = f.maxRadius(v)
 		}
 	})
 }

@@ -215,7 +215,7 @@ func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int) *geo {
 			case r.Region != "" && r.Prefix.IsValid():
 				c.problem(here, "a rule has a network or a region, not both")
 			case r.Region != "":
-				name := canonicalRegion(r.Region)
+				name := RegionName(r.Region)
 				if regions[name] {
 					c.problem(here, "there are two rules for region %q", r.Region)
 				}

@@ -210,7 +210,7 @@ func ruledRegions(policies []PolicySpec) map[string]bool {
 			g, _ := s.(Geo)
 			for _, r := range g.Rules {
 				if r.Region != "" {
-					ruled[canonicalRegion(r.Region)] = true
+					ruled[RegionName(r.Region)] = true
 				}
 			}
 		}

@@ -249,13 +249,13 @@ func TestRegions(t *testing.T) {
 			t.Errorf("%+v: %s, want %s", p, got, want)
 		}
 		for _, name := range p.Regions() {
-			if !IsDatabaseRegion(name) || !IsRegion(name) || canonicalRegion(name) != name {
+			if !IsDatabaseRegion(name) || !IsRegion(name) || RegionName(name) != name {
 				t.Errorf("%s is no region of a database", name)
 			}
 		}
 	}
 	for name, canonical := range map[string]string{"country/GB": "GB", "continent/EU": "EU", "country/NA": "country/NA", "country/gb": "country/gb", "europe": "europe"} {
-		if got := canonicalRegion(name); got != canonical {
+		if got := RegionName(name); got != canonical {
 			t.Errorf("%s is %s, want %s", name, got, canonical)
 		}
 	}

@@ -143,7 +143,7 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
 	byRegion, byNetwork := map[string]int{}, map[netip.Prefix]int{}
 	for i, r := range spec.Rules {
 		if r.Region != "" {
-			byRegion[canonicalRegion(r.Region)] = i
+			byRegion[RegionName(r.Region)] = i
 		} else {
 			byNetwork[r.Prefix] = i
 		}
@@ -208,7 +208,7 @@ func (g *geo) ruleOf(addr netip.Addr, at place) (key string, to GeoTarget) {
 	}
 	for region := range at.regions.all() {
 		for _, r := range g.spec.Rules {
-			if r.Region != "" && canonicalRegion(r.Region) == region {
+			if r.Region != "" && RegionName(r.Region) == region {
 				return r.Region, r.To
 			}
 		}

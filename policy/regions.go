@@ -65,8 +65,8 @@ func continentRegion(code string) string {
 	return code
 }
 
-// canonicalRegion returns the one name of a region that may be written in two ways: "country/GB" is "GB".
-func canonicalRegion(name string) string {
+// RegionName returns the one name of a region that may be written in two ways: "country/GB" is "GB".
+func RegionName(name string) string {
 	for _, prefix := range []string{countryPrefix, continentPrefix} {
 		if code, ok := strings.CutPrefix(name, prefix); ok {
 			if _, twice := ambiguous[code]; !twice && isCode(code) {
