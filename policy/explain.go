@@ -97,6 +97,13 @@ func (p *Plan) Explain(q Query, h Health) Trace {
 	return t
 }
 
+// Locate says where the client of a prefix is taken to be, and from what, as Explain does.
+func (p *Plan) Locate(client netip.Prefix) ClientTrace {
+	r := &recorder{}
+	r.locate(p, &Query{Client: client})
+	return r.trace.Client
+}
+
 // A recorder watches a Decision being made.
 type recorder struct {
 	trace  Trace

@@ -152,6 +152,27 @@ func (t *NetworkTable) All() iter.Seq2[Range, *PlaceSpec] {
 	}
 }
 
+// Compare calls f for ranges of addresses of which both tables say the same throughout, those of IPv4 first, in order. What neither says anything of is left
+// out.
+func Compare(a, b *NetworkTable, f func(r Range, a, b *PlaceSpec)) {
+	for family, lists := range [2][2]ranges{{&a.v4, &b.v4}, {&a.v6, &b.v6}} {
+		var from u128
+		var was [2]uint32
+		tell := func(last u128) {
+			if was != [2]uint32{} {
+				f(Range{family == 0, from, last}, &a.places[was[0]], &b.places[was[1]])
+			}
+		}
+		overlay(lists[0], lists[1], func(start u128, va, vb uint32) {
+			if start != (u128{}) {
+				tell(start.prev())
+			}
+			from, was = start, [2]uint32{va, vb}
+		})
+		tell(lastOfFamily(family))
+	}
+}
+
 // Places yields every place of the table once.
 func (t *NetworkTable) Places() iter.Seq[*PlaceSpec] {
 	return func(yield func(*PlaceSpec) bool) {
@@ -174,6 +195,30 @@ func (r Range) First() netip.Addr { return r.first.addr(r.v4) }
 
 // Last returns the last address.
 func (r Range) Last() netip.Addr { return r.last.addr(r.v4) }
+
+// CountV4 returns the number of IPv4 addresses in the range.
+func (r Range) CountV4() uint64 {
+	if !r.v4 {
+		return 0
+	}
+	return r.last.lo - r.first.lo + 1
+}
+
+// String returns a range as a network if it is one, else its first and last address.
+func (r Range) String() string {
+	first, last := r.First(), r.Last()
+	bits := r.first.common(r.last)
+	if r.v4 {
+		bits -= 96
+	}
+	bits = min(bits, first.BitLen())
+	if p := netip.PrefixFrom(first, bits); p.Masked() == p {
+		if in := intervalOf(p, 0); in.end(lastOfFamily(familyIndex(p))) == r.last {
+			return p.String()
+		}
+	}
+	return first.String() + " - " + last.String()
+}
 
 // A TableBuilder makes a NetworkTable. Its networks come in the order of their addresses, those of a family one after the other, and do not overlap.
 type TableBuilder struct {
