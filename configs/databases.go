@@ -2,16 +2,13 @@ package configs
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/meridian-gslb/meridian/configs/yaml"
 	"github.com/meridian-gslb/meridian/geodb"
-	"github.com/meridian-gslb/meridian/policy"
 )
 
 // maxDatabase bounds a geo database: three times the largest that are sold.
@@ -31,6 +28,13 @@ type GeoDatabase struct {
 
 	at  yaml.Pos // where it is named
 	key *step
+}
+
+// A ruledRegion is a region in the manner of geo databases that a rule is for.
+type ruledRegion struct {
+	region string // its one name
+	at     yaml.Pos
+	path   *step
 }
 
 // Age returns how old the database is.
@@ -134,30 +138,25 @@ func (f *file) warnDatabases(now time.Time) {
 	if len(f.config.Databases) == 0 {
 		return
 	}
-	paths := map[string][][]string{} // of rules, by their regions as long as nobody is in them
-	for _, p := range f.spec.Policies {
-		for i, s := range p.Stages {
-			g, _ := s.(policy.Geo)
-			for _, rule := range g.Rules {
-				if name := policy.RegionName(rule.Region); name != "" && !f.regions.has[name] {
-					paths[name] = append(paths[name], []string{"policies", p.Name, strconv.Itoa(i), "geo", rule.Region})
-				}
-			}
+	nobody := map[string]bool{} // regions that rules are for and nobody was found in
+	for _, r := range f.ruled {
+		if !f.regions.has[r.region] {
+			nobody[r.region] = true
 		}
 	}
 	for _, t := range f.spec.Tables {
 		for p := range t.Places() {
-			if len(paths) == 0 {
+			if len(nobody) == 0 {
 				return
 			}
 			for _, name := range p.Regions() {
-				delete(paths, name)
+				delete(nobody, name)
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(paths)) {
-		for _, path := range paths[name] {
-			f.warnAt(path, "no geo database has the region: the rule is for nobody")
+	for _, r := range f.ruled {
+		if nobody[r.region] {
+			f.warnf(r.at, r.path, "no geo database has the region: the rule is for nobody")
 		}
 	}
 }

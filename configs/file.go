@@ -34,7 +34,8 @@ type file struct {
 	listens   []listener
 	zoneFiles []zoneFile
 
-	newNetworks bool            // a file of networks was read
+	newNetworks bool            // a file of networks or a geo database was read
+	ruled       []ruledRegion
 	hidden      map[string]bool // data files that hold secrets
 	pairs       []filePair      // of certificates, by their position
 	state       value

@@ -242,6 +242,9 @@ func (f *file) geo(v value) policy.StageSpec {
 				f.report(p.Key.Pos, v.path, nearest(key, f.regions.list), msg)
 				continue
 			}
+			if policy.IsDatabaseRegion(key) {
+				f.ruled = append(f.ruled, ruledRegion{policy.RegionName(key), p.Key.Pos, v.path})
+			}
 		}
 		if ok {
 			g.Rules = append(g.Rules, rule)
