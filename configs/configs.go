@@ -126,6 +126,11 @@ func Parse(name string, data []byte) (*Config, error) {
 // parseFile is Parse of a file in its setting. The Files are those that were looked at, whatever came of it.
 func parseFile(name string, data []byte, where setting) (*Config, Files, error) {
 	f := newFile(name, data, where)
+	defer func() {
+		if f.collect != nil {
+			f.collect()
+		}
+	}()
 	root, syntax := yaml.Parse(data)
 	for _, e := range syntax {
 		f.errors.add(f.problem(e.Pos, nil, "", e.Msg))

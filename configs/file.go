@@ -34,8 +34,9 @@ type file struct {
 	listens   []listener
 	zoneFiles []zoneFile
 
-	newNetworks bool            // a file of networks or a geo database was read
+	newNetworks bool // a file of networks or a geo database was read
 	ruled       []ruledRegion
+	collect     func()          // lets garbage be collected as before; nil: it is
 	hidden      map[string]bool // data files that hold secrets
 	pairs       []filePair      // of certificates, by their position
 	state       value

@@ -16,7 +16,10 @@ import (
 // two hundred entries, most of them names in other languages.
 const maxEntries = 4096
 
-var errLarge = errors.New("has too many entries")
+var (
+	errLarge = errors.New("has too many entries")
+	errNoMap = errors.New("is no map")
+)
 
 // A record is what is read of one record, whatever its shape: nested as those of MaxMind and DB-IP, or flat as those of IPinfo.
 type record struct {
@@ -59,6 +62,9 @@ func orElse(s, otherwise string) string {
 
 // UnmarshalMaxMindDBCursor implements mmdbdata.CursorUnmarshaler.
 func (r *record) UnmarshalMaxMindDBCursor(c mmdbdata.Cursor) (mmdbdata.Cursor, error) {
+	if kind, err := c.Kind(); err == nil && kind != mmdbdata.KindMap {
+		return c, errNoMap
+	}
 	return r.object(c, r.field)
 }
 

@@ -38,16 +38,9 @@ func (gc *geoCompiler) compileTables() *grid {
 		}
 		places[i] = id
 	}
-	final := &grid{}
-	final.v4.grow(len(g.v4.starts))
-	final.v6.grow(len(g.v6.starts))
-	for i, v := range g.v4.values {
-		final.v4.add(g.v4.start(i), places[v])
-	}
-	for i, v := range g.v6.values {
-		final.v6.add(g.v6.start(i), places[v])
-	}
-	return final
+	g.v4.renumber(places)
+	g.v6.renumber(places)
+	return g
 }
 
 // An area is what of a PlaceSpec's area matters. The zero area is that of a place that says nothing; that of one which says nothing that
@@ -87,6 +80,8 @@ func (r *reducer) join(g *grid, t *NetworkTable) *grid {
 		ids[i] = r.number(said{r.area(&t.places[i]), r.asn(t.places[i].ASN)})
 	}
 	over := &grid{}
+	over.v4.grow(len(t.v4.starts))
+	over.v6.grow(len(t.v6.starts))
 	for i, v := range t.v4.values {
 		over.v4.add(t.v4.start(i), ids[v])
 	}

@@ -41,6 +41,15 @@ func (t *table4) set(start u128, value uint32) {
 	t.add(start, value)
 }
 
+// renumber gives each value another, in the room that the table has. It is not sealed.
+func (t *table4) renumber(to []uint32) {
+	starts, values := t.starts, t.values
+	t.starts, t.values = starts[:0], values[:0]
+	for i, v := range values {
+		t.add(u128{0, uint64(starts[i])}, to[v])
+	}
+}
+
 // seal ends the adding.
 func (t *table4) seal() {
 	t.starts, t.values = slices.Clone(t.starts), slices.Clone(t.values)
@@ -129,6 +138,15 @@ func (t *table6) set(start u128, value uint32) {
 		t.starts, t.values = t.starts[:n], t.values[:n]
 	}
 	t.add(start, value)
+}
+
+// renumber is table4.renumber.
+func (t *table6) renumber(to []uint32) {
+	starts, values := t.starts, t.values
+	t.starts, t.values = starts[:0], values[:0]
+	for i, v := range values {
+		t.add(starts[i], to[v])
+	}
 }
 
 // seal ends the adding.
