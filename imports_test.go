@@ -35,6 +35,8 @@ var everyRoom = []string{"..."}
 var rooms = map[string]room{
 	"":                         {},
 	"policy":                   {pure: true},
+	"geodb":                    {pure: true, imports: []string{"policy"}, others: []string{"github.com/oschwald/maxminddb-golang/v2", "github.com/oschwald/maxminddb-golang/v2/mmdbdata"}},
+	"geodb/geobuild":           {imports: []string{"policy"}},
 	"dnsserver/wire":           {pure: true},
 	"dnsserver/zone":           {pure: true, imports: []string{"policy", "dnsserver/wire"}, others: []string{"github.com/miekg/dns"}},
 	"dnsserver/zone/zonefile":  {pure: true, imports: []string{"policy", "dnsserver/wire", "dnsserver/zone"}, others: []string{"bufio", "io", "io/fs", "path", "github.com/miekg/dns"}},

@@ -30,6 +30,9 @@ func (s *Server) degraded(st *Status, refused int) []string {
 			out = append(out, "a certificate does not load, and the one before is presented: "+strings.TrimPrefix(problem, "l7edge: "))
 		}
 	}
+	if s.GeoData != nil {
+		out = append(out, s.GeoData()...)
+	}
 	if s.Aliases != nil {
 		out = append(out, s.Aliases()...)
 	}

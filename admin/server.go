@@ -33,6 +33,7 @@ type Options struct {
 	Probe        func(endpoint string) (ProbeStatus, bool) // false: not checked
 	Traffic      func() map[string]Traffic                 // by endpoint; nil if there is no edge
 	Certificates func() []string                           // why certificate files of the edge do not load; none = all do; a nil func: there is no edge
+	GeoData      func() []string                           // what is wrong with geo databases; none = nothing; nil: there are none
 	Aliases      func() []string                           // what is wrong with the names that aliases lead to; none = nothing; nil: nobody knows
 	Saving       func() error                              // why the last write of state failed, nil: it did not; a nil func: none is kept
 	Explain      func(Question) (dnsserver.Explanation, error)

@@ -81,6 +81,8 @@ func TestDegraded(t *testing.T) {
 		{"a certificate does not load", func(b *bench) {
 			b.Options.Certificates = func() []string { return []string{"l7edge: a.pem: no certificate in it"} }
 		}, []string{"a certificate does not load, and the one before is presented: a.pem: no certificate in it", apiEmpty}, false},
+		{"an old geo database", func(b *bench) { b.Options.GeoData = func() []string { return []string{"a database is old"} } },
+			[]string{"a database is old", apiEmpty}, false},
 		{"aliases do not resolve", func(b *bench) { b.Options.Aliases = func() []string { return []string{"nobody is asked"} } },
 			[]string{"nobody is asked", apiEmpty}, false},
 		{"state is saved", func(b *bench) { b.Options.Saving = func() error { return nil } }, []string{apiEmpty}, false},

@@ -40,8 +40,9 @@ type Config struct {
 	State      string                  // directory for what must survive a restart; "": kept in memory only
 	Site       string                  // where this process runs; "": it does not say
 	Log        LogConfig
+	Databases  []*GeoDatabase
 	Warnings   []Problem // what is allowed but probably not meant, in the order of the file
-	Files      Files     // the data files that were read: zones, networks, secrets
+	Files      Files     // the data files that were read: zones, networks, geo databases, secrets
 
 	name, text string              // the file as it was read, for Reread
 	zones      map[string]readZone // those that have a file, by name
@@ -128,6 +129,11 @@ func Parse(name string, data []byte) (*Config, error) {
 // parseFile is Parse of a file in its setting. The Files are those that were looked at, whatever came of it.
 func parseFile(name string, data []byte, where setting) (*Config, Files, error) {
 	f := newFile(name, data, where)
+	defer func() {
+		if f.collect != nil {
+			f.collect()
+		}
+	}()
 	root, syntax := yaml.Parse(data)
 	for _, e := range syntax {
 		f.errors.add(f.problem(e.Pos, nil, "", e.Msg))

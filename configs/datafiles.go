@@ -2,6 +2,7 @@ package configs
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -168,22 +169,39 @@ func (f *file) note(stamps ...stamp) {
 
 // readData reads a data file of at most limit bytes whole.
 func (f *file) readData(path string, limit int64) (string, error) {
+	var text strings.Builder
+	err := f.copyData(&text, path, limit)
+	return text.String(), err
+}
+
+// readBytes is readData for what is no text.
+func (f *file) readBytes(path string, limit int64) ([]byte, error) {
+	var data bytes.Buffer
+	err := f.copyData(&data, path, limit)
+	return data.Bytes(), err
+}
+
+// copyData copies a data file of at most limit bytes to memory.
+func (f *file) copyData(to interface {
+	io.Writer
+	Grow(n int)
+	Len() int
+}, path string, limit int64) error {
 	r, err := f.openData(path)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer r.Close()
-	var text strings.Builder
 	if info, err := r.Stat(); err == nil {
-		text.Grow(int(min(info.Size(), limit)))
+		to.Grow(int(min(info.Size()+bytes.MinRead, limit)))
 	}
-	if _, err := io.Copy(&text, io.LimitReader(r, limit+1)); err != nil {
-		return "", err
+	if _, err := io.Copy(to, io.LimitReader(r, limit+1)); err != nil {
+		return err
 	}
-	if int64(text.Len()) > limit {
-		return "", fmt.Errorf("has more than %d MiB", limit>>20)
+	if int64(to.Len()) > limit {
+		return fmt.Errorf("has more than %d MiB", limit>>20)
 	}
-	return text.String(), nil
+	return nil
 }
 
 // cannotRead reports that a data file that v names cannot be read.

@@ -34,7 +34,9 @@ type file struct {
 	listens   []listener
 	zoneFiles []zoneFile
 
-	newNetworks bool            // a file of networks was read
+	newNetworks bool // a file of networks or a geo database was read
+	ruled       []ruledRegion
+	collect     func()          // lets garbage be collected as before; nil: it is
 	hidden      map[string]bool // data files that hold secrets
 	pairs       []filePair      // of certificates, by their position
 	state       value
@@ -110,8 +112,12 @@ func (f *file) declare(root *yaml.Node) {
 	f.policies.add(policy.DefaultPolicy)
 	places := slices.Concat(pairs(root, "sites"), pairs(root.Get("geo"), "networks"))
 	for _, p := range places {
-		if r := p.Value.Get("region"); r != nil && r.Kind == yaml.Scalar {
-			f.regions.add(r.Value)
+		if r := p.Value.Get("region"); r != nil {
+			for _, name := range append([]*yaml.Node{r}, r.Items...) {
+				if name.Kind == yaml.Scalar {
+					f.regions.add(name.Value)
+				}
+			}
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (s section) keys() []string {
 	case inSite:
 		return []string{"at", "region", "edge"}
 	case inGeo:
-		return []string{"networks", "networks_file"}
+		return []string{"networks", "networks_file", "database", "databases", "max_radius"}
 	case inNetwork:
 		return []string{"site", "at", "region"}
 	case inService:
@@ -109,6 +109,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"datadir": "state", "data": "state", "logging": "log", "listeners": "dns", "records": "zones", "backends": "services", "api": "admin", "rules": "routes"}
 	case inSite:
 		return map[string]string{"location": "at", "coordinates": "at", "lat": "at", "continent": "region", "edges": "edge"}
+	case inGeo:
+		return map[string]string{"mmdb": "database", "geoip": "database", "db": "database", "files": "databases", "radius": "max_radius", "accuracy": "max_radius"}
 	case inService:
 		return map[string]string{"backends": "endpoints", "targets": "endpoints", "servers": "endpoints", "pool": "endpoints", "check": "probe", "health": "probe", "healthcheck": "probe", "health_check": "probe"}
 	case inEndpoint:
@@ -154,8 +156,6 @@ func (s section) later(key string) string {
 		return "list endpoints under services, or register them over the admin API (meridian register)"
 	case "/redis":
 		return "leave it out: this node probes alone"
-	case "geo/database":
-		return "map networks to sites under geo.networks"
 	case "services.*/from":
 		return "list the endpoints, or register them over the admin API (meridian register)"
 	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",

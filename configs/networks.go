@@ -14,24 +14,24 @@ import (
 // maxNetworksFile bounds geo.networks_file: about two million lines.
 const maxNetworksFile = 64 << 20
 
-// decodeGeo reads "geo": the networks of the configuration first, whatever the order of the keys, as those of the file must differ
-// from them.
+// decodeGeo reads "geo".
 func (f *file) decodeGeo(v value) {
-	var networks, path value
 	f.object(v, inGeo, func(key string, v value) {
 		switch key {
 		case "networks":
-			networks = v
+			f.decodeNetworks(v)
 		case "networks_file":
-			path = v
+			f.decodeNetworksFile(v)
+		case "database", "databases":
+			if len(f.config.Databases) > 0 {
+				f.errorf(v, "name all databases in one list, databases")
+				return
+			}
+			f.decodeDatabases(v)
+		case "max_radius":
+			f.spec.MaxRadius = f.maxRadius(v)
 		}
 	})
-	if networks.Node != nil {
-		f.decodeNetworks(networks)
-	}
-	if path.Node != nil {
-		f.decodeNetworksFile(path)
-	}
 }
 
 // decodeNetworks reads "geo.networks".
@@ -59,7 +59,7 @@ func (f *file) decodeNetworks(v value) {
 				case "at":
 					n.At = f.point(v)
 				case "region":
-					n.Region = f.region(v)
+					n.Region, n.Within = f.placeRegions(v)
 				}
 			})
 			if len(v.Pairs) == 0 && (v.Kind == yaml.Mapping || v.Kind == yaml.Null) {
@@ -81,7 +81,7 @@ func (f *file) decodeNetworksFile(v value) {
 	}
 	path = f.setting.resolve(path)
 	if f.unchangedFiles(path) {
-		f.spec.Networks = f.setting.previous.Definition.Policy.Networks
+		f.spec.Listed = f.setting.previous.Definition.Policy.Listed
 		return
 	}
 	f.newNetworks = true
@@ -90,28 +90,20 @@ func (f *file) decodeNetworksFile(v value) {
 		f.cannotRead(v, path, err)
 		return
 	}
-	r := networksReader{file: f, path: path, key: v.path, sites: make(map[string]string, len(f.sites.list)), inline: map[netip.Prefix]bool{}}
+	r := networksReader{file: f, path: path, key: v.path, sites: make(map[string]string, len(f.sites.list))}
 	for _, s := range f.sites.list {
 		r.sites[s] = s
 	}
-	for _, n := range f.spec.Networks {
-		r.inline[n.Prefix] = true
-	}
 	r.read(text)
-	if list := r.unique(); len(f.spec.Networks) == 0 {
-		f.spec.Networks = list // not copied: there may be very many
-	} else {
-		f.spec.Networks = append(f.spec.Networks, list...)
-	}
+	f.spec.Listed = r.unique()
 }
 
 // A networksReader reads a file of networks. What it keeps holds on to nothing of the file's text.
 type networksReader struct {
 	*file
-	path   string
-	key    *step
-	sites  map[string]string     // sites by their name, so that all networks share one copy of it
-	inline map[netip.Prefix]bool // networks of the configuration itself
+	path  string
+	key   *step
+	sites map[string]string // sites by their name, so that all networks share one copy of it
 
 	list  []policy.NetworkSpec
 	lines []int32 // parallel to list: where it stands
@@ -144,10 +136,6 @@ func (r *networksReader) read(text string) {
 		name, ok := r.sites[site]
 		if !ok {
 			r.unknownSite(number, column+len(network)+strings.Index(line[column-1+len(network):], site), site)
-			continue
-		}
-		if len(r.inline) > 0 && r.inline[prefix] {
-			r.dataProblem(r.path, number, column, r.key, fmt.Sprintf("network %s stands in geo.networks too; remove it here or there", prefix))
 			continue
 		}
 		r.list, r.lines = append(r.list, policy.NetworkSpec{Prefix: prefix, Site: name}), append(r.lines, int32(number))

@@ -16,7 +16,7 @@ func loadNetworks(text string) (*Config, error) {
 	return Load(fstest.MapFS{"etc/m.yaml": {Data: []byte(main)}, "etc/conf/nets": {Data: []byte(text)}}, "etc/m.yaml")
 }
 
-// Networks of the file come behind those of the configuration, whatever stands around them on their lines.
+// Networks of the file come apart from those of the configuration, whatever stands around them on their lines.
 func TestNetworksFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "# nothing\n\n": "",
@@ -29,7 +29,7 @@ func TestNetworksFile(t *testing.T) {
 			continue
 		}
 		var got []string
-		for _, n := range c.Definition.Policy.Networks[1:] {
+		for _, n := range c.Definition.Policy.Listed {
 			got = append(got, n.Prefix.String()+" "+n.Site)
 		}
 		if strings.Join(got, ", ") != want {
@@ -84,7 +84,7 @@ func BenchmarkNetworksFile(b *testing.B) {
 		f.sites.add("a")
 		f.sites.add("b")
 		f.decodeNetworksFile(testScalar("nets"))
-		if len(f.spec.Networks) != 500_000 || f.errors.total > 0 {
+		if len(f.spec.Listed) != 500_000 || f.errors.total > 0 {
 			b.Fatal(f.errors.list)
 		}
 	}

@@ -241,7 +241,7 @@ func (f *file) geo(v value) policy.StageSpec {
 			continue
 		}
 		rule := policy.GeoRule{To: to}
-		if strings.ContainsAny(key, "/:") || isAddress(key) {
+		if !policy.IsDatabaseRegion(key) && (strings.ContainsAny(key, "/:") || isAddress(key)) {
 			prefix, wrong := parsePrefix(key)
 			if wrong == "" && prefixes[prefix] {
 				wrong = fmt.Sprintf("there are two rules for network %s", prefix)
@@ -254,13 +254,16 @@ func (f *file) geo(v value) policy.StageSpec {
 			rule.Prefix = prefix
 		} else {
 			rule.Region = key
-			if !f.regions.has[key] {
+			if !f.regions.has[key] && !policy.IsDatabaseRegion(key) { // of those the policy knows more
 				msg := fmt.Sprintf("no site and no network is in region %q", key)
 				if f.sites.has[key] {
 					msg += ", which is a site; rules are for regions and networks"
 				}
 				f.report(p.Key.Pos, v.path, nearest(key, f.regions.list), msg)
 				continue
+			}
+			if policy.IsDatabaseRegion(key) {
+				f.ruled = append(f.ruled, ruledRegion{policy.RegionName(key), p.Key.Pos, v.path})
 			}
 		}
 		if ok {

@@ -127,7 +127,7 @@ func TestReread(t *testing.T) {
 
 	d.put("nets", "192.0.2.0/24 us\n")
 	moved := d.reread(now)
-	if n := moved.Definition.Policy.Networks; len(n) != 1 || n[0].Site != "us" || moved.Compiled.Plan() == was.Compiled.Plan() {
+	if n := moved.Definition.Policy.Listed; len(n) != 1 || n[0].Site != "us" || moved.Compiled.Plan() == was.Compiled.Plan() {
 		t.Errorf("networks %+v", n)
 	}
 	if moved.zones["a.example"].rrs != now.zones["a.example"].rrs {

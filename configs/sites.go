@@ -27,7 +27,7 @@ func (f *file) decodeSites(v value) {
 			case "at":
 				s.At = f.point(v)
 			case "region":
-				s.Region = f.region(v)
+				s.Region, s.Within = f.placeRegions(v)
 			case "edge":
 				v4, v6 := f.addresses(v)
 				f.edges = append(f.edges, siteEdge{s.Name, v4, v6})
@@ -51,10 +51,29 @@ func (d *decoder) point(v value) *policy.Point {
 	return &policy.Point{Lat: lat, Lon: lon}
 }
 
+// placeRegions reads the regions that a place is in: one, or a list, narrowest first.
+func (d *decoder) placeRegions(v value) (region string, within []string) {
+	var all names
+	for _, v := range v.elements() {
+		s := d.region(v)
+		if all.has[s] && s != "" {
+			d.errorf(v, "region %q is listed twice", s)
+		}
+		all.add(s)
+	}
+	if len(all.list) == 0 {
+		d.errorf(v, "a region, or a list of regions, narrowest first, is expected here")
+		return "", nil
+	}
+	return all.list[0], all.list[1:]
+}
+
 // region reads the name of a region.
 func (d *decoder) region(v value) string {
-	s, ok := d.word(v)
-	if ok && s == "default" {
+	s, ok := d.text(v)
+	switch {
+	case !ok || policy.IsDatabaseRegion(s) || !d.checkName(v.at, v.path, nameForm, s):
+	case s == "default":
 		d.errorf(v, "a region cannot be called \"default\": geo stages use the word")
 	}
 	return s

@@ -3,6 +3,7 @@ package configs
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/meridian-gslb/meridian/configs/yaml"
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
@@ -20,6 +21,7 @@ func (f *file) warn() {
 	f.warnTargets()
 	f.warnCircles()
 	f.warnSecrets()
+	f.warnDatabases(time.Now())
 	f.warnAdmin()
 	if f.config.DNS == nil && f.config.Edge == nil {
 		f.warnf(f.root.at, nil, "neither dns nor edge is configured: nothing is served but the admin API")

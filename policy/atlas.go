@@ -1,6 +1,9 @@
 package policy
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // An atlas holds the cause of every address: where its client is, and which of a stage's own networks it is in. Stages with the same
 // networks share one, whatever they say of them.
@@ -18,19 +21,42 @@ type cause struct {
 
 const noNetwork = -1
 
-// newAtlas returns the atlas of networks alone. Cause i is place i.
-func newAtlas(networks [2][]interval, places int) *atlas {
+// newAtlas returns the atlas of layers of networks over what databases say. Cause i is place i.
+func newAtlas(layers []layer, base *grid, places int) *atlas {
 	a := &atlas{causes: make([]cause, places)}
 	for i := range a.causes {
 		a.causes[i] = cause{i, noNetwork}
 	}
-	a.v4.grow(2*len(networks[0]) + 1)
-	a.v6.grow(2*len(networks[1]) + 1)
-	flatten(networks[0], 0, lastV4, a.v4.add)
-	flatten(networks[1], 0, lastV6, a.v6.add)
+	a.v4, a.v6 = base.v4, base.v6
+	for _, l := range slices.Backward(layers) {
+		var v4 table4
+		v4.grow(len(a.v4.starts) + 2*len(l[0]))
+		lay(&a.v4, l[0], lastV4, v4.add)
+		var v6 table6
+		v6.grow(len(a.v6.starts) + 2*len(l[1]))
+		lay(&a.v6, l[1], lastV6, v6.add)
+		a.v4, a.v6 = v4, v6
+	}
 	a.v4.seal()
 	a.v6.seal()
 	return a
+}
+
+// lay calls add for ranges of the places of networks of one family and, where they say nothing, of what is under them.
+func lay(under ranges, networks []interval, last u128, add func(start u128, place uint32)) {
+	if under.len() == 1 {
+		flatten(networks, under.value(0), last, add)
+		return
+	}
+	var over table6 // of either family
+	over.grow(2*len(networks) + 1)
+	flatten(networks, 0, last, over.add)
+	overlay(under, &over, func(start u128, below, above uint32) {
+		if above == 0 {
+			above = below
+		}
+		add(start, above)
+	})
 }
 
 // under returns an atlas with a stage's own networks.

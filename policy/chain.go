@@ -219,13 +219,12 @@ func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int) *geo {
 			case r.Region != "" && r.Prefix.IsValid():
 				c.problem(here, "a rule has a network or a region, not both")
 			case r.Region != "":
-				if regions[r.Region] {
+				name := RegionName(r.Region)
+				if regions[name] {
 					c.problem(here, "there are two rules for region %q", r.Region)
 				}
-				regions[r.Region] = true
-				if !c.regionExists(r.Region) {
-					c.problem(here, "no site and no network is in region %q", r.Region)
-				}
+				regions[name] = true
+				c.checkRuleRegion(name)
 			case c.checkPrefix(r.Prefix):
 				if prefixes[r.Prefix] {
 					c.problem(here, "there are two rules for network %s", r.Prefix)
@@ -244,11 +243,6 @@ func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int) *geo {
 		return nil
 	}
 	return gc.compile(cloneGeo(spec), targets, horizon)
-}
-
-// regionExists reports whether a site or a network is in a region.
-func (c *compiler) regionExists(region string) bool {
-	return slices.ContainsFunc(c.plan.places, func(p place) bool { return p.region == region })
 }
 
 // cloneGeo returns a copy that shares nothing with its argument.

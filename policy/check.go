@@ -79,14 +79,24 @@ func isALPN(s string) bool {
 	return s != "" && len(s) <= maxALPN && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
-// checkRegion checks the region of a site or network; none is fine.
+// checkRegions checks the regions of a site or network; none is fine.
+func (c *compiler) checkRegions(region string, within []string) {
+	if region != "" {
+		c.checkRegion(region)
+	}
+	for _, r := range within {
+		c.checkRegion(r)
+	}
+}
+
+// checkRegion checks a region of a site or network.
 func (c *compiler) checkRegion(region string) {
 	switch {
-	case region == "":
 	case region == "default":
 		c.problem([]string{"region"}, "a region cannot be called %q: geo stages use the word", region)
-	case len(region) > maxName || !isName(region, ""):
-		c.problem([]string{"region"}, "%q is no name for a region: use letters, digits, '.', '_' and '-', beginning with a letter or digit", region)
+	case !IsRegion(region):
+		c.problem([]string{"region"}, "%q is no name for a region: use letters, digits, '.', '_' and '-', beginning with a letter or digit, "+
+			"or write it as geo databases have it, such as GB/ENG/London", region)
 	}
 }
 

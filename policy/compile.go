@@ -15,7 +15,7 @@ const MaxSites = 4096
 func Compile(s Spec) (*Plan, []Problem) {
 	c := &compiler{}
 	c.compileSites(s.Sites)
-	c.compileNetworks(s.Networks)
+	c.compileGeoData(s)
 	c.compileServices(s.Services)
 	c.compilePolicies(s.Policies)
 	if len(c.problems) > 0 {
@@ -101,103 +101,16 @@ func (c *compiler) compileSites(specs []SiteSpec) {
 			if s.At != nil {
 				c.checkPoint(*s.At)
 			}
-			c.checkRegion(s.Region)
+			c.checkRegions(s.Region, s.Within)
 		}, "sites", s.Name)
 		id := SiteID(i + 1)
-		at := place{site: id, region: s.Region}
+		at := place{site: id, regions: regionsOf(s.Region, s.Within)}
 		if s.At != nil {
 			at.known, at.at = true, *s.At
 		}
 		c.plan.sites = append(c.plan.sites, site{s.Name, at})
 		c.plan.siteByName[s.Name] = id
 	}
-}
-
-func (c *compiler) compileNetworks(specs []NetworkSpec) {
-	p := &c.plan
-	for _, s := range p.sites {
-		p.places = append(p.places, s.place)
-	}
-	twice := c.sortNetworks(specs)
-	placeOf := make([]uint32, len(specs)) // by position in specs
-	places := map[place]uint32{}
-	for i, n := range specs {
-		if id, ok := p.siteByName[n.Site]; ok && n.At == nil && n.Region == "" && isNetwork(n.Prefix) && !twice[i] {
-			placeOf[i] = uint32(id) // most are at a site, and nothing else
-			continue
-		}
-		c.at(func() {
-			if c.checkPrefix(n.Prefix) && twice[i] {
-				c.problem(here, "network %s is declared twice", n.Prefix)
-			}
-			at := c.compilePlace(n)
-			id, ok := places[at]
-			if !ok {
-				id = uint32(len(p.places))
-				places[at] = id
-				p.places = append(p.places, at)
-			}
-			placeOf[i] = id
-		}, "geo", "networks", n.Prefix.String())
-	}
-	for _, list := range p.networks {
-		for i := range list {
-			list[i].value = placeOf[list[i].value]
-		}
-	}
-}
-
-// sortNetworks sets plan.networks, with positions in specs for values, and returns the positions of those declared twice.
-func (c *compiler) sortNetworks(specs []NetworkSpec) (twice map[int]bool) {
-	var count [2]int
-	for i := range specs {
-		if isNetwork(specs[i].Prefix) {
-			count[familyIndex(specs[i].Prefix)]++
-		}
-	}
-	networks := &c.plan.networks
-	for f, n := range count {
-		networks[f] = make([]interval, 0, n)
-	}
-	for i := range specs {
-		if isNetwork(specs[i].Prefix) {
-			f := familyIndex(specs[i].Prefix)
-			networks[f] = append(networks[f], intervalOf(specs[i].Prefix, i))
-		}
-	}
-	twice = map[int]bool{}
-	for _, list := range networks {
-		sortIntervals(list)
-		for i := 1; i < len(list); i++ {
-			if a, b := &list[i-1], &list[i]; a.start == b.start && a.bits == b.bits {
-				twice[int(b.value)] = true
-			}
-		}
-	}
-	return twice
-}
-
-// compilePlace returns the place of a network, whose path is the current one.
-func (c *compiler) compilePlace(n NetworkSpec) (at place) {
-	if n.Site == "" && n.At == nil && n.Region == "" {
-		c.problem(here, "network %s says nothing: give it a site, coordinates or a region", n.Prefix)
-	}
-	if n.Site != "" {
-		id, ok := c.plan.siteByName[n.Site]
-		if !ok {
-			c.problem(here, "there is no site %q", n.Site)
-		}
-		at = c.plan.sites[id].place
-	}
-	if n.At != nil {
-		c.checkPoint(*n.At)
-		at.known, at.at = true, *n.At
-	}
-	if n.Region != "" {
-		c.checkRegion(n.Region)
-		at.region = n.Region
-	}
-	return at
 }
 
 func (c *compiler) compileServices(specs []ServiceSpec) {
@@ -306,7 +219,7 @@ func (c *compiler) compilePolicies(specs []PolicySpec) {
 	for _, s := range specs {
 		c.specs[s.Name] = s
 	}
-	gc := newGeoCompiler(&p.frame)
+	gc := newGeoCompiler(&p.frame, ruledRegions(specs))
 	add := func(s PolicySpec) {
 		c.at(func() {
 			c.checkName("policy", s.Name)

@@ -173,6 +173,8 @@ func TestCompileProblems(t *testing.T) {
 		{"latitude NaN", func(s *Spec) { s.Sites[0].At = &Point{nan, 0} }, "sites eu at", "latitude NaN"},
 		{"longitude infinite", func(s *Spec) { s.Sites[0].At = &Point{0, math.Inf(1)} }, "sites eu at", "longitude +Inf"},
 		{"region default", func(s *Spec) { s.Sites[1].Region = "default" }, "sites us region", "use the word"},
+		{"region within nothing", func(s *Spec) { s.Sites[1].Within = []string{"GB/"} }, "sites us region", "no name for a region"},
+		{"listed network", func(s *Spec) { s.Listed = []NetworkSpec{{Prefix: prefix("10.0.0.0/8"), Site: "x"}} }, "geo networks_file 10.0.0.0/8", "no site"},
 		{"region with a space", func(s *Spec) { s.Sites[1].Region = "far east" }, "sites us region", "no name for a region"},
 		{"too many sites", func(s *Spec) {
 			for i := range MaxSites {

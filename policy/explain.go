@@ -25,10 +25,14 @@ type Trace struct {
 type ClientTrace struct {
 	Prefix  string `json:"prefix,omitempty"`  // the client as asked
 	Address string `json:"address,omitempty"` // the first address of Prefix, which locates it
-	Network string `json:"network,omitempty"` // the configured network that matched, "" if none did
+	Network string `json:"network,omitempty"` // the network that matched, of the configuration or of Databases, "" if none did
 	Site    string `json:"site,omitempty"`
-	Region  string `json:"region,omitempty"`
+	Region  string `json:"region,omitempty"` // the narrowest of Regions
 	At      *Point `json:"at,omitempty"`
+
+	Regions   []string `json:"regions,omitempty"`   // narrowest first: the order in which geo stages look for a rule
+	Databases []string `json:"databases,omitempty"` // geo databases that say something of it
+	Radius    float64  `json:"radius_km,omitempty"` // accuracy of the coordinates, as a database says it; if it is too large, At is not there
 }
 
 // A StageTrace is what one stage did.
@@ -93,6 +97,13 @@ func (p *Plan) Explain(q Query, h Health) Trace {
 	return t
 }
 
+// Locate says where the client of a prefix is taken to be, and from what, as Explain does.
+func (p *Plan) Locate(client netip.Prefix) ClientTrace {
+	r := &recorder{}
+	r.locate(p, &Query{Client: client})
+	return r.trace.Client
+}
+
 // A recorder watches a Decision being made.
 type recorder struct {
 	trace  Trace
@@ -119,17 +130,22 @@ func (r *recorder) locate(p *Plan, q *Query) {
 		t.Prefix = q.Client.String()
 		r.addr = q.Client.Masked().Addr().Unmap()
 		t.Address = r.addr.String()
-		whole := netip.PrefixFrom(r.addr, r.addr.BitLen())
-		best := -1
-		for _, n := range p.networks[familyIndex(whole)] {
-			if around, err := r.addr.Prefix(int(n.bits)); err == nil && firstAddr(around) == n.start && int(n.bits) > best {
-				best = int(n.bits)
-				r.place = p.places[n.value]
-				t.Network = around.String()
+		found := false
+		for i := range p.layers {
+			if place, bits, ok := p.layers[i].find(r.addr); ok {
+				r.place, found = p.places[place], true
+				t.Network = networkOf(r.addr, bits)
+				break
 			}
 		}
+		if !found {
+			r.lookUp(p)
+		}
 	}
-	t.Site, t.Region = p.SiteName(r.place.site), r.place.region
+	t.Site = p.SiteName(r.place.site)
+	if list := r.place.regions.list(); len(list) > 0 {
+		t.Region, t.Regions = list[0], list
+	}
 	if r.place.known {
 		t.At = &Point{r.place.at.Lat, r.place.at.Lon}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -99,16 +100,16 @@ func TestExplainClient(t *testing.T) {
 	}{
 		{Query{}, ClientTrace{}},
 		{Query{Client: netip.MustParsePrefix("198.51.100.77/24")}, ClientTrace{Prefix: "198.51.100.77/24", Address: "198.51.100.0", Network: "198.51.100.0/24", Site: "us", At: &Point{39.04, -77.49}}},
-		{Query{Client: netip.MustParsePrefix("::ffff:203.0.113.1/128")}, ClientTrace{Prefix: "::ffff:203.0.113.1/128", Address: "203.0.113.1", Network: "203.0.113.0/24", Region: "asia"}},
+		{Query{Client: netip.MustParsePrefix("::ffff:203.0.113.1/128")}, ClientTrace{Prefix: "::ffff:203.0.113.1/128", Address: "203.0.113.1", Network: "203.0.113.0/24", Region: "asia", Regions: []string{"asia"}}},
 		{Query{Client: netip.MustParsePrefix("10.0.0.0/8")}, ClientTrace{Prefix: "10.0.0.0/8", Address: "10.0.0.0"}},
-		{Query{From: 1, Client: netip.MustParsePrefix("10.0.0.0/8")}, ClientTrace{Site: "eu", Region: "europe", At: &Point{53.35, -6.26}}},
+		{Query{From: 1, Client: netip.MustParsePrefix("10.0.0.0/8")}, ClientTrace{Site: "eu", Region: "europe", Regions: []string{"europe"}, At: &Point{53.35, -6.26}}},
 	} {
 		got, want := p.Explain(tt.q, Health{}).Client, tt.want
 		if (got.At == nil) != (want.At == nil) || got.At != nil && *got.At != *want.At {
 			t.Errorf("%+v: at %v, want %v", tt.q, got.At, want.At)
 		}
 		got.At, want.At = nil, nil
-		if got != want {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v: %+v, want %+v", tt.q, got, want)
 		}
 	}

@@ -101,12 +101,13 @@ func (g *geo) locate(c *client, v *view) (outcome uint32, scope uint8) {
 // A geoCompiler builds the geo stages of a frame.
 type geoCompiler struct {
 	*frame
+	ruled   map[string]bool   // regions that rules are for
 	atlases map[string]*atlas // by a stage's own networks
 	byKey   map[string]*geo
 }
 
-func newGeoCompiler(f *frame) *geoCompiler {
-	return &geoCompiler{frame: f, atlases: map[string]*atlas{}, byKey: map[string]*geo{}}
+func newGeoCompiler(f *frame, ruled map[string]bool) *geoCompiler {
+	return &geoCompiler{frame: f, ruled: ruled, atlases: map[string]*atlas{}, byKey: map[string]*geo{}}
 }
 
 // atlas returns the atlas for a stage's own networks, which are sorted.
@@ -117,7 +118,7 @@ func (gc *geoCompiler) atlas(own []netip.Prefix) *atlas {
 	}
 	var a *atlas
 	if len(own) == 0 {
-		a = newAtlas(gc.networks, len(gc.places))
+		a = gc.whole()
 	} else {
 		a = gc.atlas(nil).under(own)
 	}
@@ -128,7 +129,7 @@ func (gc *geoCompiler) atlas(own []netip.Prefix) *atlas {
 // compile builds a stage, or returns that of an equal Spec and horizon. targets is parallel to spec.Rules, with that of spec.Default at
 // the end.
 func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
-	key := fmt.Sprint(horizon, spec) // names of sites and regions have no blanks
+	key := keyOf(spec, horizon)
 	if g := gc.byKey[key]; g != nil {
 		return g
 	}
@@ -142,7 +143,7 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
 	byRegion, byNetwork := map[string]int{}, map[netip.Prefix]int{}
 	for i, r := range spec.Rules {
 		if r.Region != "" {
-			byRegion[r.Region] = i
+			byRegion[RegionName(r.Region)] = i
 		} else {
 			byNetwork[r.Prefix] = i
 		}
@@ -158,8 +159,13 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
 		rule := len(spec.Rules)
 		if c.network != noNetwork {
 			rule = byNetwork[own[c.network]]
-		} else if r, ok := byRegion[gc.places[c.place].region]; ok {
-			rule = r
+		} else {
+			for region := range gc.places[c.place].regions.all() {
+				if r, ok := byRegion[region]; ok {
+					rule = r
+					break
+				}
+			}
 		}
 		row := rankRow(gc.sites, targets[rule], gc.places[c.place])
 		text = text[:0]
@@ -177,6 +183,15 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
 	return g
 }
 
+// keyOf returns what two stages share if they are the same.
+func keyOf(spec Geo, horizon int) string {
+	key := fmt.Append(nil, horizon, spec.Default) // names of sites have no blanks; those of regions may
+	for _, r := range spec.Rules {
+		key = fmt.Appendf(key, " %q %v %v", r.Region, r.Prefix, r.To)
+	}
+	return string(key)
+}
+
 // rankBits returns the bits that the rank of one of n sites, NoSite included, takes.
 func rankBits(n int) uint { return uint(bits.Len(uint(n - 1))) }
 
@@ -191,9 +206,11 @@ func (g *geo) ruleOf(addr netip.Addr, at place) (key string, to GeoTarget) {
 	if best >= 0 {
 		return g.spec.Rules[best].Prefix.String(), g.spec.Rules[best].To
 	}
-	for _, r := range g.spec.Rules {
-		if r.Region != "" && r.Region == at.region {
-			return r.Region, r.To
+	for region := range at.regions.all() {
+		for _, r := range g.spec.Rules {
+			if r.Region != "" && RegionName(r.Region) == region {
+				return r.Region, r.To
+			}
 		}
 	}
 	return "default", g.spec.Default

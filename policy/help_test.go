@@ -70,6 +70,7 @@ func randomSpec(c chances) Spec {
 		}
 		s.Networks = append(s.Networks, n)
 	}
+	randomGeoData(c, &s)
 	for i := range 1 + c.IntN(2) {
 		svc := ServiceSpec{Name: fmt.Sprint("svc", i)}
 		for k := range c.IntN(10) {
@@ -244,6 +245,11 @@ func randomGeo(c chances, s Spec) Geo {
 		if p := randomPrefix(c); !seen[p] {
 			seen[p] = true
 			g.Rules = append(g.Rules, GeoRule{Prefix: p, To: target()})
+		}
+	}
+	for _, region := range databaseRegions(s) {
+		if c.IntN(4) == 0 {
+			g.Rules = append(g.Rules, GeoRule{Region: region, To: target()})
 		}
 	}
 	for _, region := range []string{"east", "west"} {

@@ -8,10 +8,10 @@ import (
 
 // A place is what is known of where a client or a site is. The zero place is nowhere.
 type place struct {
-	site   SiteID // NoSite: not at a site
-	known  bool   // at is known
-	at     Point
-	region string // "" = none
+	site    SiteID // NoSite: not at a site
+	known   bool   // at is known
+	at      Point
+	regions regions
 }
 
 // earthRadius is the mean radius of the earth in metres.

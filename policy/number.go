@@ -31,6 +31,14 @@ func mask128(n int) u128 {
 	return u128{^uint64(0), ^uint64(0) << (128 - n)}
 }
 
+// addr returns a number as the address that it is of.
+func (a u128) addr(v4 bool) netip.Addr {
+	if v4 {
+		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(a.lo))))
+	}
+	return netip.AddrFrom16([16]byte(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, a.hi), a.lo)))
+}
+
 func (a u128) and(b u128) u128 { return u128{a.hi & b.hi, a.lo & b.lo} }
 
 // length returns the number of bits that a takes.

@@ -20,9 +20,11 @@ type Plan struct {
 type frame struct {
 	sites        []site // by SiteID; the first is NoSite
 	siteByName   map[string]SiteID
-	places       []place       // by SiteID those of sites, the first being nowhere; then those of networks
-	networks     [2][]interval // of IPv4 and IPv6, sorted; values are positions in places
-	policies     []chain       // by PolicyID
+	places       []place         // by SiteID those of sites, the first being nowhere; then those of networks
+	layers       []layer         // the networks of the Spec, those first that go before others
+	tables       []*NetworkTable // below them
+	maxRadius    float64         // km
+	policies     []chain         // by PolicyID
 	policyByName map[string]PolicyID
 	stages       []*geo      // those of all policies, each once
 	picks        []selection // those of all branches, each once; the first is of all sites

@@ -251,28 +251,37 @@ func naiveRow(spec Spec, g Geo, from SiteID, client netip.Prefix) map[string]int
 		return nil
 	}
 	var at *Point
-	region, here := "", ""
+	var regions []string
+	here := ""
 	to, ruled := g.Default, false
 	if from != NoSite {
 		x := spec.Sites[from-1]
-		at, region, here = x.At, x.Region, x.Name
+		at, regions, here = x.At, append([]string{x.Region}, x.Within...), x.Name
 	} else if client.IsValid() {
 		addr := client.Masked().Addr().Unmap()
 		best := -1
-		for _, n := range spec.Networks {
-			if n.Prefix.Contains(addr) && n.Prefix.Bits() > best {
-				best = n.Prefix.Bits()
-				at, region, here = nil, "", n.Site
-				if x := siteOf(n.Site); x != nil {
-					at, region = x.At, x.Region
-				}
-				if n.At != nil {
-					at = n.At
-				}
-				if n.Region != "" {
-					region = n.Region
+		for _, list := range [][]NetworkSpec{spec.Networks, spec.Listed} {
+			if best >= 0 {
+				break // networks of the configuration go before those listed
+			}
+			for _, n := range list {
+				if n.Prefix.Contains(addr) && n.Prefix.Bits() > best {
+					best = n.Prefix.Bits()
+					at, regions, here = nil, nil, n.Site
+					if x := siteOf(n.Site); x != nil {
+						at, regions = x.At, append([]string{x.Region}, x.Within...)
+					}
+					if n.At != nil {
+						at = n.At
+					}
+					if n.Region != "" || len(n.Within) > 0 {
+						regions = append([]string{n.Region}, n.Within...)
+					}
 				}
 			}
+		}
+		if best < 0 {
+			at, regions = naiveDatabases(spec, addr)
 		}
 		best = -1
 		for _, x := range g.Rules {
@@ -282,9 +291,11 @@ func naiveRow(spec Spec, g Geo, from SiteID, client netip.Prefix) map[string]int
 			}
 		}
 	}
-	for _, x := range g.Rules {
-		if !ruled && x.Region != "" && x.Region == region {
-			to = x.To
+	for _, region := range regions {
+		for _, x := range g.Rules {
+			if !ruled && x.Region != "" && x.Region == region {
+				to, ruled = x.To, true
+			}
 		}
 	}
 

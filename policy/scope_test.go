@@ -53,8 +53,14 @@ func (c scopeCase) edges() []netip.Addr {
 			}
 		}
 	}
-	for _, n := range c.spec.Networks {
+	for _, n := range slices.Concat(c.spec.Networks, c.spec.Listed) {
 		add(n.Prefix)
+	}
+	for _, t := range c.spec.Tables {
+		for r := range t.All() {
+			add(netip.PrefixFrom(r.First(), r.First().BitLen()))
+			add(netip.PrefixFrom(r.Last(), r.Last().BitLen()))
+		}
 	}
 	for _, g := range c.stages {
 		for _, r := range g.Rules {

@@ -12,6 +12,11 @@ type Spec struct {
 	Networks []NetworkSpec
 	Services []ServiceSpec
 	Policies []PolicySpec
+
+	// Where clients are that Networks says nothing of. Listed goes before Tables, whatever the lengths of the prefixes.
+	Listed    []NetworkSpec
+	Tables    []*NetworkTable // joined: see NetworkTable
+	MaxRadius float64         // km: coordinates of Tables less accurate than this count as unknown; 0 = DefaultMaxRadius
 }
 
 // A Point is a place on earth in degrees: latitude -90..90, longitude -180..180.
@@ -23,18 +28,23 @@ type Point struct {
 // A SiteSpec is one place that runs endpoints.
 type SiteSpec struct {
 	Name   string
-	At     *Point // nil: the site has no coordinates and is never "nearest"
-	Region string // "" or a name that geo stages can match
+	At     *Point   // nil: the site has no coordinates and is never "nearest"
+	Region string   // "" or a name that geo stages can match
+	Within []string // regions around Region, narrowest first
 }
 
-// A NetworkSpec says where the clients of a prefix are: at a site (its coordinates and region), or at a point and/or in a region.
+// A NetworkSpec says where the clients of a prefix are: at a site (its coordinates and regions), or at a point and/or in regions.
 // The longest prefix wins.
 type NetworkSpec struct {
 	Prefix netip.Prefix
-	Site   string // if set, At and Region default to the site's
+	Site   string // if set, At and the regions default to the site's
 	At     *Point
 	Region string
+	Within []string // regions around Region, narrowest first
 }
+
+// inRegion reports whether the network names a region.
+func (n *NetworkSpec) inRegion() bool { return n.Region != "" || len(n.Within) > 0 }
 
 // A ServiceSpec is a named set of endpoints.
 type ServiceSpec struct {
@@ -119,8 +129,8 @@ type Healthy struct {
 	Closed    bool    // fail closed instead: when nothing is up, answer nothing; what is up is kept, however little
 }
 
-// Geo ranks candidates by where the client is. The first matching rule decides: own networks (longest prefix), then the region
-// of the client's place, then Default. Sites that the rule does not list rank after those it lists: by distance if the client's
+// Geo ranks candidates by where the client is. The first matching rule decides: own networks (longest prefix), then the first of the
+// regions of the client's place, from the narrowest, that has a rule, then Default. Sites that the rule does not list rank after those it lists: by distance if the client's
 // coordinates are known, else in the order of the Spec. Endpoints without a site rank last. A second geo stage orders those to which
 // the first gave the same rank.
 type Geo struct {
@@ -128,7 +138,8 @@ type Geo struct {
 	Default GeoTarget
 }
 
-// A GeoRule maps a network or a region to a target. Exactly one of Prefix and Region is set.
+// A GeoRule maps a network or a region to a target. Exactly one of Prefix and Region is set. Region is the name of a region of a site or
+// network, or with Tables one that a PlaceSpec can have: see PlaceSpec.Regions.
 type GeoRule struct {
 	Prefix netip.Prefix
 	Region string

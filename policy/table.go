@@ -33,6 +33,23 @@ func (t *table4) add(start u128, value uint32) {
 	t.values = append(t.values, value)
 }
 
+// set gives the last range, which begins at start or before it, another value from start on.
+func (t *table4) set(start u128, value uint32) {
+	if n := len(t.starts) - 1; n >= 0 && t.starts[n] == uint32(start.lo) {
+		t.starts, t.values = t.starts[:n], t.values[:n]
+	}
+	t.add(start, value)
+}
+
+// renumber gives each value another, in the room that the table has. It is not sealed.
+func (t *table4) renumber(to []uint32) {
+	starts, values := t.starts, t.values
+	t.starts, t.values = starts[:0], values[:0]
+	for i, v := range values {
+		t.add(u128{0, uint64(starts[i])}, to[v])
+	}
+}
+
 // seal ends the adding.
 func (t *table4) seal() {
 	t.starts, t.values = slices.Clone(t.starts), slices.Clone(t.values)
@@ -113,6 +130,23 @@ func (t *table6) add(start u128, value uint32) {
 	}
 	t.starts = append(t.starts, start)
 	t.values = append(t.values, value)
+}
+
+// set is table4.set.
+func (t *table6) set(start u128, value uint32) {
+	if n := len(t.starts) - 1; n >= 0 && t.starts[n] == start {
+		t.starts, t.values = t.starts[:n], t.values[:n]
+	}
+	t.add(start, value)
+}
+
+// renumber is table4.renumber.
+func (t *table6) renumber(to []uint32) {
+	starts, values := t.starts, t.values
+	t.starts, t.values = starts[:0], values[:0]
+	for i, v := range values {
+		t.add(starts[i], to[v])
+	}
 }
 
 // seal ends the adding.

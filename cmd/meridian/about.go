@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/meridian-gslb/meridian/admin"
 	"github.com/meridian-gslb/meridian/dnsserver"
@@ -18,6 +19,7 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 	o := admin.Options{
 		Log: n.log, Registry: n.registry, Embedded: n.embedded, Metrics: n.metrics.registry,
 		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Probe: n.probe, Demo: demo,
+		GeoData: func() []string { return outdated(n.config.Load().Databases, time.Now()) },
 		Aliases: n.outside.Problems,
 		Explain: func(q admin.Question) (dnsserver.Explanation, error) {
 			return explain(n.registry, q)

@@ -258,11 +258,19 @@ func whereabouts(c *policy.ClientTrace) string {
 	if c.Site != "" {
 		parts = append(parts, "at site "+c.Site)
 	}
-	if c.Region != "" {
+	if len(c.Regions) > 1 {
+		parts = append(parts, "regions "+strings.Join(c.Regions, ", "))
+	} else if c.Region != "" {
 		parts = append(parts, "region "+c.Region)
 	}
-	if c.At != nil {
+	switch {
+	case c.At != nil:
 		parts = append(parts, fmt.Sprintf("at %.2f,%.2f", c.At.Lat, c.At.Lon))
+	case c.Radius > 0:
+		parts = append(parts, fmt.Sprintf("coordinates too inaccurate (%.0f km)", c.Radius))
+	}
+	if len(c.Databases) > 0 {
+		parts = append(parts, "by "+strings.Join(c.Databases, " and "))
 	}
 	if len(parts) == 0 {
 		return cmpOr(c.Address, "unknown") + ": no configured network holds it"
