@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -134,17 +135,18 @@ func routed(hosts map[string]bool, host string) bool {
 	return false
 }
 
-// warnSites warns of sites that "nearest" can never choose.
+// warnSites warns of sites that "nearest" can never choose, and of policies that use it where nobody's place is known.
 func (f *file) warnSites() {
 	uses := false
+	geo := f.root.Get("geo")
+	blind := f.config.DNS != nil && (geo == nil || len(geo.Pairs) == 0)
 	for i := range f.spec.Policies {
-		for s := range f.spec.Policies[i].All() {
-			if g, ok := s.(policy.Geo); ok {
-				uses = uses || g.Default.Nearest
-				for _, r := range g.Rules {
-					uses = uses || r.To.Nearest
-				}
-			}
+		p := &f.spec.Policies[i]
+		if !usesNearest(p) {
+			continue
+		}
+		if uses = true; blind {
+			f.warnAt([]string{"policies", p.Name}, "geo: nearest finds no client: there are no geo.networks and no geo.databases, so all get the sites in the order of the file")
 		}
 	}
 	if !uses {
@@ -155,6 +157,17 @@ func (f *file) warnSites() {
 			f.warnAt([]string{"sites", s.Name}, "the site has no coordinates (at), so geo: nearest never prefers it")
 		}
 	}
+}
+
+// usesNearest reports whether a geo stage of a policy looks for the nearest site.
+func usesNearest(p *policy.PolicySpec) bool {
+	for s := range p.All() {
+		g, ok := s.(policy.Geo)
+		if ok && (g.Default.Nearest || slices.ContainsFunc(g.Rules, func(r policy.GeoRule) bool { return r.To.Nearest })) {
+			return true
+		}
+	}
+	return false
 }
 
 // warnOrder warns of weights that come too late to matter.

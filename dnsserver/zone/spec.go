@@ -15,7 +15,7 @@ type Spec struct {
 	TTL     uint32 // default TTL of records, seconds, at most MaxTTL; 0 means DefaultTTL
 	Records []RecordSpec
 
-	File  string         // where RRs came from, for messages; "" = nowhere
+	File  string         // where RRs came from, for messages; "" = nowhere. With a File and no RRs, which then could not be read, zones are not checked against one another
 	RRs   *RRs           // of a zone file, beside Records; nil = none. A SOA or NS at the apex there stands for the Spec's own
 	Allow []netip.Prefix // who may ask, by the address of the sender; nil = everybody
 }
