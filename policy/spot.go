@@ -8,7 +8,8 @@ import (
 // A Spot is where a Decide will look among many networks for its client. A server that has several Queries can have all their Spots
 // fetched before, so that memory does it at one time. The zero Spot is nowhere.
 type Spot struct {
-	block    uint32 // the first 16 bits of the client's address, plus one; 0: nowhere
+	client   uint32 // its address
+	there    bool   // it is not nowhere
 	service  ServiceID
 	policy   PolicyID
 	from, to uint32 // the ranges that one of is the client's, once Fetch has read them
@@ -24,25 +25,24 @@ func SpotOf(s ServiceID, p PolicyID, client netip.Prefix) Spot {
 		return Spot{}
 	}
 	a := client.Addr().As4()
-	return Spot{block: uint32(binary.BigEndian.Uint16(a[:])) + 1, service: s, policy: p}
+	return Spot{client: binary.BigEndian.Uint32(a[:]) & mask32(max(0, client.Bits())), there: true, service: s, policy: p}
 }
 
 // Fetch reads the networks at some Spots, and what the first geo stage of their policies makes of them, a cache line's worth at a time, as
-// far as most blocks have any. What it returns means nothing, but must be used, or nothing may be read.
+// far as most entries of the index have any. What it returns means nothing, but must be used, or nothing may be read.
 func (p *Plan) Fetch(spots []Spot) uint32 {
 	for i := range spots {
-		if s := &spots[i]; s.block > 0 {
-			if g := p.firstGeo(s); g != nil && g.atlas.v4.index != nil {
-				s.from, s.to = g.atlas.v4.index[s.block-1], g.atlas.v4.index[s.block]
-			} else {
-				s.block = 0
+		if s := &spots[i]; s.there {
+			g := p.firstGeo(s)
+			if s.there = g != nil && g.atlas.v4.index != nil; s.there {
+				s.from, s.to = g.atlas.v4.bucket(s.client)
 			}
 		}
 	}
 	sum := uint32(0)
 	for i := range spots {
 		s := &spots[i]
-		if s.block == 0 {
+		if !s.there {
 			continue
 		}
 		g := p.firstGeo(s)
@@ -50,9 +50,11 @@ func (p *Plan) Fetch(spots []Spot) uint32 {
 			sum += uint32(v.v4[0][s.from>>6])
 		}
 		t := &g.atlas.v4
-		for at := s.from; at <= s.to && at < s.from+3*line; at += line {
+		last := min(s.to, s.from+3*line)
+		for at := s.from; at < last; at += line {
 			sum += t.starts[at] + t.values[at]
 		}
+		sum += t.starts[last] + t.values[last]
 	}
 	return sum
 }

@@ -13,8 +13,13 @@ const indexFrom = 256
 type table4 struct {
 	starts []uint32 // starts[0] is 0
 	values []uint32
-	index  []uint32 // nil, or 65,537 long: the range that address b<<16 is in; the last entry is that of the last address
+	index  []uint32 // nil, or 2^(32-shift)+1 long: the range that address b<<shift is in; the last entry is that of the last address
+	shift  uint8
 }
+
+// indexBits returns the length of the addresses' part by which a table of n ranges has an index: so long that four ranges or so share an entry, if
+// they are spread evenly, and the index is an eighth of the table.
+func indexBits(n int) int { return min(max(16, bits.Len(uint(n))-2), 22) }
 
 func (t *table4) grow(n int) {
 	t.starts, t.values = make([]uint32, 0, n), make([]uint32, 0, n)
@@ -56,23 +61,31 @@ func (t *table4) seal() {
 	if len(t.starts) < indexFrom {
 		return
 	}
-	t.index = make([]uint32, 1<<16+1)
+	n := 1 << indexBits(len(t.starts))
+	t.shift = uint8(32 - indexBits(len(t.starts)))
+	t.index = make([]uint32, n+1)
 	at := 0
-	for b := range 1 << 16 {
-		for at+1 < len(t.starts) && t.starts[at+1] <= uint32(b)<<16 {
+	for b := range n {
+		for at+1 < len(t.starts) && t.starts[at+1] <= uint32(b)<<t.shift {
 			at++
 		}
 		t.index[b] = uint32(at)
 	}
-	t.index[1<<16] = uint32(len(t.starts) - 1)
+	t.index[n] = uint32(len(t.starts) - 1)
+}
+
+// bucket returns the first and the last range that may be an address's. There is an index.
+func (t *table4) bucket(x uint32) (first, last uint32) {
+	b := x >> t.shift
+	return t.index[b], t.index[b+1]
 }
 
 // find returns the range of an address.
 func (t *table4) find(x uint32) int {
 	lo, n := 0, len(t.starts)
 	if t.index != nil {
-		lo = int(t.index[x>>16])
-		n = int(t.index[x>>16+1]) - lo + 1
+		first, last := t.bucket(x)
+		lo, n = int(first), int(last-first)+1
 	}
 	for n > 1 { // no branch on the address: it is random to the processor
 		half := n / 2
@@ -97,23 +110,20 @@ func (t *table4) scope(x uint32, at int, m marks) uint8 {
 	return uint8(length)
 }
 
-// A table6 is a table4 of IPv6 addresses. Its index has two levels, as networks crowd in few of the first 16 bits.
+// A table6 is a table4 of IPv6 addresses. As networks crowd in few places, it has no index by address but levels, of the first 64 bits of
+// addresses: the last has those of every eighth range, each of the others every sixteenth entry of the one after it. A search looks at two cache
+// lines of each, and those of the first are at hand.
 type table6 struct {
 	starts []u128
 	values []uint32
-	index  []bucket // nil, or 65,537 long, by the first 16 bits
-	more   []uint32 // second level: as table4.index for the bits after the first 16
+	levels [][]uint64 // nil: there are few ranges
 }
 
-// A bucket is where to look for the addresses of a /16.
-type bucket struct {
-	at   uint32 // the range that the first of them is in
-	more uint32 // where the bucket's part of table6.more begins, which is 1<<bits+1 long
-	bits uint8  // 0: it has none
-}
-
-// splitFrom is the number of ranges from which a bucket has a second level.
-const splitFrom = 16
+// How many ranges, and how many entries of a level, have one entry in the level before.
+const (
+	fanRanges = 8
+	fanLevel  = 16
+)
 
 func (t *table6) grow(n int) {
 	t.starts, t.values = make([]u128, 0, n), make([]uint32, 0, n)
@@ -155,50 +165,50 @@ func (t *table6) seal() {
 	if len(t.starts) < indexFrom {
 		return
 	}
-	t.index = make([]bucket, 1<<16+1)
-	at := 0
-	seek := func(x uint64) uint32 { // the range that the address of these first 64 bits is in; they come in order
-		for at+1 < len(t.starts) && !(u128{x, 0}).less(t.starts[at+1]) {
-			at++
-		}
-		return uint32(at)
+	level := make([]uint64, 0, len(t.starts)/fanRanges+1)
+	for i := 0; i < len(t.starts); i += fanRanges {
+		level = append(level, t.starts[i].hi)
 	}
-	for b := range t.index[:1<<16] {
-		t.index[b].at = seek(uint64(b) << 48)
-	}
-	t.index[1<<16].at = uint32(len(t.starts) - 1)
-	at = 0
-	for b := range t.index[:1<<16] {
-		d := &t.index[b]
-		n := t.index[b+1].at - d.at
-		if n < splitFrom {
-			continue
+	t.levels = [][]uint64{level}
+	for len(level) > fanLevel {
+		up := make([]uint64, 0, len(level)/fanLevel+1)
+		for i := 0; i < len(level); i += fanLevel {
+			up = append(up, level[i])
 		}
-		d.bits, d.more = uint8(bits.Len32(n)), uint32(len(t.more))
-		for k := range uint64(1) << d.bits {
-			t.more = append(t.more, seek(uint64(b)<<48|k<<(48-d.bits)))
-		}
-		t.more = append(t.more, t.index[b+1].at)
+		t.levels = append(t.levels, up)
+		level = up
 	}
-	t.more = slices.Clone(t.more)
+	slices.Reverse(t.levels)
 }
 
 // find is table4.find.
 func (t *table6) find(x u128) int {
-	lo, n := 0, len(t.starts)
-	if t.index != nil {
-		d := &t.index[x.hi>>48]
-		lo = int(d.at)
-		n = int(t.index[x.hi>>48+1].at) - lo + 1
-		if d.bits > 0 {
-			k := uint64(d.more) + x.hi<<16>>(64-d.bits)
-			lo = int(t.more[k])
-			n = int(t.more[k+1]) - lo + 1
+	if t.levels == nil {
+		return lastUpTo(t.starts, 0, len(t.starts), x)
+	}
+	at := 0
+	for _, level := range t.levels {
+		lo := at * fanLevel
+		at = lo
+		for n := min(fanLevel, len(level)-lo); n > 1; {
+			half := n / 2
+			_, before := bits.Sub64(x.hi, level[at+half], 0)
+			at += half * int(1-before)
+			n -= half
 		}
 	}
+	at *= fanRanges
+	if x.less(t.starts[at]) { // ranges of less than a /64, which the levels do not tell apart
+		return lastUpTo(t.starts, 0, at, x)
+	}
+	return lastUpTo(t.starts, at, min(fanRanges, len(t.starts)-at), x)
+}
+
+// lastUpTo returns the position of the last of n starts, from position lo on, that is not after x; the first is not.
+func lastUpTo(starts []u128, lo, n int, x u128) int {
 	for n > 1 {
 		half := n / 2
-		lo += half * x.atLeast(t.starts[lo+half])
+		lo += half * x.atLeast(starts[lo+half])
 		n -= half
 	}
 	return lo
