@@ -81,11 +81,12 @@ func BenchmarkLocate5M(b *testing.B) {
 		for i := range next {
 			next[i] = uint32(i) * 7
 		}
-		at := uint32(1)
+		at, was := uint32(1), uint32(0)
 		for b.Loop() {
-			at = next[(at*1664525+1013904223)>>7]
+			at = at*1664525 + 1013904223 // of full period, and the next address hangs on what was read
+			was = next[(at^was>>31)>>7]
 		}
-		runtime.KeepAlive(at)
+		runtime.KeepAlive(was)
 	})
 	for family, v6 := range map[string]bool{"v4": false, "v6": true} {
 		r := rand.New(rand.NewPCG(3, 4))

@@ -74,25 +74,25 @@ func rankAll(list []candidate, row []uint16, shift uint) bool {
 // locate returns the outcome for a client and the prefix length for which those whose view it is cannot tell the outcome from any
 // other there; 0 = everywhere.
 func (g *geo) locate(c *client, v *view) (outcome uint32, scope uint8) {
-	at := 0 // nowhere
+	at := uint32(0) // nowhere
 	switch c.kind {
 	case clientV4:
 		t := &g.atlas.v4
-		at = t.find(c.v4)
+		r, value := t.find(c.v4)
 		if v.varies {
-			scope = v.scope(t.scope(c.v4, at, v.v4), c.mapped)
+			scope = v.scope(t.scope(c.v4, r, v.v4), c.mapped)
 		}
-		at = int(t.values[at])
+		at = value
 	case clientV6:
 		t := &g.atlas.v6
-		at = t.find(c.v6)
+		r, value := t.find(c.v6)
 		if v.varies {
-			scope = v.scope(t.scope(c.v6, at, v.v6), false)
+			scope = v.scope(t.scope(c.v6, r, v.v6), false)
 		}
-		at = int(t.values[at])
+		at = value
 	case clientSite:
 		if int(c.site) < g.stride {
-			at = int(c.site)
+			at = uint32(c.site)
 		}
 	}
 	return g.outcomes[at], scope

@@ -127,7 +127,7 @@ func TestFlatten(t *testing.T) {
 					want, best = uint32(i), p.Bits()
 				}
 			}
-			if got := spans.values[spans.find(x)]; got != want {
+			if _, got := spans.find(x); got != want {
 				t.Fatalf("seed %d: %v has value %d, want %d\nprefixes %v\nranges %v", seed, x, got, want, prefixes, spans)
 			}
 		}

@@ -36,8 +36,9 @@ func TestTableOfNarrowRanges(t *testing.T) {
 					x = x.prev()
 				}
 			}
-			if got, want := table.find(x), plain.find(x); got != want {
-				t.Fatalf("seed %d: %x in range %d, want %d", seed, x, got, want)
+			got, value := table.find(x)
+			if want, _ := plain.find(x); got != want || value != table.values[got] {
+				t.Fatalf("seed %d: %x in range %d of value %d, want %d", seed, x, got, value, want)
 			}
 		}
 	}

@@ -127,12 +127,12 @@ func (t *NetworkTable) Lookup(addr netip.Addr) (PlaceSpec, netip.Prefix) {
 func (t *NetworkTable) find(addr netip.Addr) (place uint32, bits uint8) {
 	if addr.Is4() {
 		x := uint32(u128Of(addr).lo)
-		at := t.v4.find(x)
-		return t.v4.values[at], t.v4.scope(x, at, nil)
+		at, place := t.v4.find(x)
+		return place, t.v4.scope(x, at, nil)
 	}
 	x := u128Of(addr)
-	at := t.v6.find(x)
-	return t.v6.values[at], t.v6.scope(x, at, nil)
+	at, place := t.v6.find(x)
+	return place, t.v6.scope(x, at, nil)
 }
 
 // All yields ranges of addresses with what the table says of them, those of IPv4 first, in order; ranges of which it says nothing are left out.

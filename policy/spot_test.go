@@ -30,7 +30,8 @@ func TestSpot(t *testing.T) {
 		plan.Fetch(spots)
 		s := spots[0]
 		a := p.Addr().As4()
-		at := uint32(table.find(uint32(a[0])<<24 | uint32(a[1])<<16 | uint32(a[2])<<8 | uint32(a[3])))
+		found, _ := table.find(uint32(a[0])<<24 | uint32(a[1])<<16 | uint32(a[2])<<8 | uint32(a[3]))
+		at := uint32(found)
 		if at < s.from || at > s.to {
 			t.Errorf("%s: in range %d, the Spot is %d to %d", addr, at, s.from, s.to)
 		}

@@ -80,20 +80,25 @@ func (t *table4) bucket(x uint32) (first, last uint32) {
 	return t.index[b], t.index[b+1]
 }
 
-// find returns the range of an address.
-func (t *table4) find(x uint32) int {
+// find returns the range of an address, and its value.
+func (t *table4) find(x uint32) (at int, value uint32) {
 	lo, n := 0, len(t.starts)
 	if t.index != nil {
 		first, last := t.bucket(x)
 		lo, n = int(first), int(last-first)+1
 	}
-	for n > 1 { // no branch on the address: it is random to the processor
+	from := lo
+	value = t.values[from] // so that it comes from memory together with the starts; mostly it is the right one's neighbour
+	for n > 1 {            // no branch on the address: it is random to the processor
 		half := n / 2
 		before := int(int64(uint64(x)-uint64(t.starts[lo+half])) >> 63) // -1: the address is before that range, else 0
 		lo += half &^ before
 		n -= half
 	}
-	return lo
+	if lo != from {
+		value = t.values[lo]
+	}
+	return lo, value
 }
 
 // scope returns the length of the shortest prefix around an address of range at that holds no other range, but for those that no mark
@@ -182,11 +187,11 @@ func (t *table6) seal() {
 }
 
 // find is table4.find.
-func (t *table6) find(x u128) int {
+func (t *table6) find(x u128) (at int, value uint32) {
 	if t.levels == nil {
-		return lastUpTo(t.starts, 0, len(t.starts), x)
+		at = lastUpTo(t.starts, 0, len(t.starts), x)
+		return at, t.values[at]
 	}
-	at := 0
 	for _, level := range t.levels {
 		lo := at * fanLevel
 		at = lo
@@ -197,11 +202,17 @@ func (t *table6) find(x u128) int {
 			n -= half
 		}
 	}
-	at *= fanRanges
-	if x.less(t.starts[at]) { // ranges of less than a /64, which the levels do not tell apart
-		return lastUpTo(t.starts, 0, at, x)
+	from := at * fanRanges
+	value = t.values[from]
+	if x.less(t.starts[from]) { // ranges of less than a /64, which the levels do not tell apart
+		at = lastUpTo(t.starts, 0, from, x)
+	} else {
+		at = lastUpTo(t.starts, from, min(fanRanges, len(t.starts)-from), x)
 	}
-	return lastUpTo(t.starts, at, min(fanRanges, len(t.starts)-at), x)
+	if at != from {
+		value = t.values[at]
+	}
+	return at, value
 }
 
 // lastUpTo returns the position of the last of n starts, from position lo on, that is not after x; the first is not.

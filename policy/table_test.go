@@ -15,12 +15,14 @@ func TestTableIndex(t *testing.T) {
 	plain4, plain6 := a.v4, a.v6
 	plain4.index, plain6.levels = nil, nil
 	check4 := func(x uint32) {
-		if got, want := a.v4.find(x), plain4.find(x); got != want {
+		got, value := a.v4.find(x)
+		if want, other := plain4.find(x); got != want || value != other || value != plain4.values[got] {
 			t.Fatalf("%08x: range %d with the index, %d without", x, got, want)
 		}
 	}
 	check6 := func(x u128) {
-		if got, want := a.v6.find(x), plain6.find(x); got != want {
+		got, value := a.v6.find(x)
+		if want, other := plain6.find(x); got != want || value != other || value != plain6.values[got] {
 			t.Fatalf("%x: range %d with the index, %d without", x, got, want)
 		}
 	}
@@ -39,7 +41,7 @@ func TestTableIndex(t *testing.T) {
 		check6(x.prev())
 		check6(x)
 		check6(x.next())
-		if want := plain6.find(x); want != i {
+		if want, _ := plain6.find(x); want != i {
 			t.Fatalf("range %d begins in range %d", i, want)
 		}
 	}
