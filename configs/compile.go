@@ -23,6 +23,13 @@ func (f *file) compile() {
 	for _, p := range problems {
 		f.roomProblem(p)
 	}
+	if len(problems) > 0 && f.errors.total == 0 { // none may be taken for told before if nothing was
+		clear(f.blamed)
+		clear(f.held)
+		for _, p := range problems {
+			f.roomProblem(p)
+		}
+	}
 	if len(problems) > 0 {
 		// Without a Plan the registry checks no zones and routes; their own problems should be known all the same.
 		_, problems = zone.Compile(f.zones, nil)

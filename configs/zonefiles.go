@@ -93,7 +93,9 @@ func (f *file) takeZoneFile(z *zoneFile) {
 	for _, p := range z.problems {
 		f.dataProblem(p.File, p.Line, 0, z.at.path, p.Msg)
 	}
-	f.blamed[z.at.path.up.String()] = true // what the rest of the zone refers to may stand in the file
+	if z.err != nil || len(z.problems) > 0 {
+		f.blamed[z.at.path.up.String()] = true // what the rest of the zone refers to may stand in the file
+	}
 }
 
 // unchanged returns the records of a zone of the configuration before if all files that they came from are as they were.
