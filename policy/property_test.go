@@ -97,7 +97,7 @@ func show(s Spec) string {
 }
 
 func TestDecideEqualsReference(t *testing.T) {
-	rounds := 4000
+	rounds := 2000
 	if testing.Short() {
 		rounds = 400
 	}
