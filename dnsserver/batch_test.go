@@ -133,3 +133,36 @@ func TestBatchAfterForgery(t *testing.T) {
 		t.Errorf("port 0 is answered: %x", got)
 	}
 }
+
+// TestLimitsOfBatches: what one batch was allowed says nothing of the next, and each sender of a mixed one has its own limit.
+func TestLimitsOfBatches(t *testing.T) {
+	const burst = 20
+	a := testAnswerer(testSnapshot(t, nil), UDP)
+	a.Limiter, a.batch = NewLimiter(RateConfig{Rate: 1, Burst: burst, Slip: -1, Exempt: []netip.Prefix{}}), make([]message, maxBatch)
+	plain := pack(t, query("www.gslb.example", dns.TypeA))
+	senders := []netip.AddrPort{resolver, netip.MustParseAddrPort("198.51.100.77:53"), netip.MustParseAddrPort("192.0.2.99:53")}
+	answered := map[netip.AddrPort]int{}
+	for round := range 12 {
+		a.begin()
+		from := make([]netip.AddrPort, 16)
+		for i := range from {
+			from[i] = senders[0]
+			if round%2 == 1 {
+				from[i] = senders[i/3%len(senders)] // runs of three
+			}
+			a.read(i, plain, from[i])
+		}
+		a.prepare(len(from))
+		for i := range from {
+			if len(a.reply(i, nil, 1232)) > 0 {
+				answered[from[i]]++
+			}
+		}
+		a.end()
+	}
+	for _, s := range senders {
+		if answered[s] != burst {
+			t.Errorf("%s: %d answered, want %d", s, answered[s], burst)
+		}
+	}
+}

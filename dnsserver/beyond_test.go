@@ -157,3 +157,18 @@ func TestSlipIsNoLarger(t *testing.T) {
 		}
 	}
 }
+
+// TestDNAMEOnce: a question for the DNAME itself, to which it leads back, has it once (RFC 2181 5).
+func TestDNAMEOnce(t *testing.T) {
+	s := hostsSnapshot(t, zoneOf("example.org", static("a", "DNAME", "example.org.")))
+	r := answer(t, testAnswerer(s, UDP), query("a.a.example.org", dns.TypeDNAME))
+	count := 0
+	for _, rr := range r.Answer {
+		if rr.Header().Rrtype == dns.TypeDNAME {
+			count++
+		}
+	}
+	if count != 1 || len(r.Answer) != 2 {
+		t.Errorf("answer %v", r.Answer)
+	}
+}

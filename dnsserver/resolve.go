@@ -77,6 +77,7 @@ func (a *Answerer) add(set *wire.RRset) {
 	p := &a.path
 	p.bound(set.TTL)
 	switch {
+	case !p.flat && set.Type == wire.TypeDNAME && p.redirected(p.owner): // it led here, and is there already
 	case !p.flat:
 		a.builder.Add(wire.Answer, p.owner, set)
 	case set.Type == a.rrtype:
