@@ -30,5 +30,6 @@ const (
 	MaxBytes    = 1 << 30   // of a zone file and what it includes, every time it is included
 	MaxEntry    = 512 << 10 // bytes of one entry: a line, or what parentheses make one; the longest RDATA takes 256 KiB
 	MaxGenerate = 1_000_000 // records that the $GENERATEs of a zone file make
+	MaxMade     = 128 << 20 // bytes of text that they make: a few bytes of a file must not take gigabytes of memory
 	MaxProblems = 50        // that are told; the reading stops there
 )

@@ -42,6 +42,9 @@ func (f *file) generate(e *entry) error {
 				return errTooLong
 			}
 		}
+		if f.made += len(line); f.made > MaxMade {
+			return fmt.Errorf("$GENERATE makes more than %d MiB of records; make fewer, or shorter ones", MaxMade>>20)
+		}
 		made.reset()
 		if err := made.cut(line); err != nil {
 			return err

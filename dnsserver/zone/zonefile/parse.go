@@ -39,6 +39,7 @@ type parser struct {
 	left      int64 // bytes that may still be read
 	opened    int   // files so far
 	generated int   // records of $GENERATE so far
+	made      int   // bytes of their text
 	signed    bool  // that DNSSEC records are not served was told
 	minimum   uint32
 	hasSOA    bool // minimum is known

@@ -213,3 +213,12 @@ func TestProblemsAreBounded(t *testing.T) {
 		t.Errorf("%d problems", len(problems))
 	}
 }
+
+// TestGenerateIsBounded: a short line that makes very much is refused where it stands, before it takes the memory.
+func TestGenerateIsBounded(t *testing.T) {
+	long := strings.Repeat(" "+strings.Repeat("x", 250), 7)
+	rrs, _, problems := parse(t, files("z", "$TTL 1h\n$GENERATE 1-1000000 n$ TXT"+long+"\n"))
+	if rrs != nil || len(problems) != 1 || problems[0].Line != 2 || !strings.Contains(problems[0].Msg, "more than 128 MiB") {
+		t.Errorf("%v", problems)
+	}
+}
