@@ -127,7 +127,7 @@ func (a *Answerer) reply(i int, dst []byte, limit int) []byte {
 	from := m.from
 	a.reset(dst, from, limit)
 	a.checkCookie()
-	if !m.allowed && a.overLimit(from.Addr()) {
+	if m.limit == beyond || m.limit == unasked && a.overLimit(from.Addr()) {
 		return a.shed(dst)
 	}
 	a.options()

@@ -16,9 +16,18 @@ const maxBatch = 32
 type message struct {
 	from    netip.AddrPort // the client behind a proxy, if there is one
 	outcome wire.Outcome
-	allowed bool // the limits have been asked
+	limit   limitState
 	query   wire.Query
 }
+
+// A limitState is what the limits said of a message.
+type limitState uint8
+
+const (
+	unasked limitState = iota
+	within
+	beyond
+)
 
 // begin comes before the messages of a batch: all of them are answered from one snapshot, at one time.
 func (a *Answerer) begin() {
@@ -59,7 +68,7 @@ func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
 			return
 		}
 	}
-	m.from, m.allowed = from, false
+	m.from, m.limit = from, unasked
 	if from.Port() != 0 { // nobody listens there: a forgery
 		m.outcome = wire.Parse(msg, &m.query)
 	}
@@ -77,10 +86,13 @@ func (a *Answerer) prepare(n int) {
 	if n < 2 {
 		return
 	}
+	for i := 0; i < n && a.limits(); { // first, so that nothing is done for what will not be answered
+		i += a.allowAlike(a.batch[i:n])
+	}
 	zones, plan := a.snapshot.Zones, a.snapshot.Plan
 	var names [maxBatch]wire.Name
 	for i := range n {
-		if m := &a.batch[i]; m.outcome != wire.Drop {
+		if m := &a.batch[i]; m.outcome != wire.Drop && m.limit != beyond {
 			names[i] = m.query.Name
 		}
 	}
@@ -91,20 +103,17 @@ func (a *Answerer) prepare(n int) {
 	a.warm += zones.Fetch(a.spots[:n])
 	located := a.places[:0]
 	for i := range n {
-		if m := &a.batch[i]; m.outcome == wire.Good && m.query.HasSubnet {
+		if m := &a.batch[i]; m.outcome == wire.Good && m.query.HasSubnet && m.limit != beyond {
 			if service, by, ok := zones.Steering(a.spots[i]); ok {
 				located = append(located, policy.SpotOf(service, by, m.query.Subnet))
 			}
 		}
 	}
 	a.warm += plan.Fetch(located)
-	for i := 0; i < n; {
-		i += a.allowAlike(a.batch[i:n])
-	}
 }
 
 // allowAlike asks the limits for the first messages of some as far as they are alike: from one address and without a cookie that could
-// excuse them. It returns how many they are, at least 1. Where there is not room for all of them, each is asked for on its own later.
+// excuse them, which is looked at later. It returns how many they are, at least 1.
 func (a *Answerer) allowAlike(messages []message) int {
 	from, n := messages[0].from.Addr(), 0
 	for n < len(messages) {
@@ -114,11 +123,16 @@ func (a *Answerer) allowAlike(messages []message) int {
 		}
 		n++
 	}
-	if n < 2 || !a.limits() || !a.Limiter.limits.Allow(from, n, a.meter.now) {
-		return max(n, 1)
+	if n == 0 {
+		return 1
 	}
+	together := a.Limiter.limits.Allow(from, n, a.meter.now)
 	for i := range messages[:n] {
-		messages[i].allowed = true
+		if together || n > 1 && a.Limiter.limits.Allow(from, 1, a.meter.now) {
+			messages[i].limit = within
+		} else {
+			messages[i].limit = beyond
+		}
 	}
 	return n
 }
