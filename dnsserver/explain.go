@@ -179,6 +179,9 @@ func (x *Explanation) noteSteered(a *Answerer, clientPrefix netip.Prefix) {
 	if a.decided.TTL != 0 && a.decided.TTL < a.steered.TTL {
 		x.note("the TTL is %d s instead of %d s: the health of an endpoint could change by then", a.decided.TTL, a.steered.TTL)
 	}
+	if a.asked.Joint && a.decided.Reason == policy.ReasonWeight {
+		x.note("what is drawn stays so for %d s for this client and all types, as HTTPS, SVCB or SRV must agree with addresses", policy.JointSeconds)
+	}
 	switch {
 	case !clientPrefix.IsValid():
 		x.note("no client given: its place is unknown")

@@ -89,7 +89,8 @@ func familyOf(rrtype uint16) policy.Family {
 	return policy.FamilyAny
 }
 
-// decide asks the Plan and reports whether it names any endpoint. All types of a name ask the same question, so they never disagree.
+// decide asks the Plan and reports whether it names any endpoint. All types of a name ask the same question, and with the same dice if
+// one of them tells of others.
 // The answer's scope is the longest of all decisions that led to it (RFC 7871 7.2.1).
 func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 	plan := a.snapshot.Plan
@@ -105,8 +106,12 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 		Client:  a.client.prefix,
 		Family:  family,
 		Key:     a.client.key,
-		Dice:    a.Dice(),
 		Now:     a.now,
+	}
+	if a.asked.Joint = steer.Joint; steer.Joint {
+		a.asked.Dice = policy.JointDice(a.client.key, a.now)
+	} else {
+		a.asked.Dice = a.Dice()
 	}
 	a.decided = plan.Decide(&a.scratch, a.asked, a.snapshot.Health)
 	if len(a.decided.Endpoints) == 0 {

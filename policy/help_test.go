@@ -288,6 +288,7 @@ func randomQuery(c chances, p *Plan) Query {
 	if c.IntN(3) == 0 {
 		q.Want = 1 + c.IntN(5)
 	}
+	q.Joint = c.IntN(4) == 0
 	return q
 }
 

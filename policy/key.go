@@ -17,6 +17,15 @@ func ClientKey(addr netip.Addr) uint64 {
 	return spreadBits(spreadBits(binary.BigEndian.Uint64(a[:8]) &^ 0xff))
 }
 
+// JointSeconds is how long JointDice stay the same: longer than a client takes to ask for all types of a name, shorter than most TTLs.
+const JointSeconds = 8
+
+// JointDice returns Query.Dice for the questions with Query.Joint that a client, by its key, asks at about a time in Unix seconds. All nodes
+// roll the same, so it does not matter which of them is asked for which type. Not all clients change their dice at once.
+func JointDice(key uint64, now int64) uint64 {
+	return spreadBits(key ^ spreadBits(uint64(now+int64(key%JointSeconds))/JointSeconds))
+}
+
 // spreadBits is a bijection that spreads every bit of x over all others (the finalizer of splitmix64).
 func spreadBits(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15

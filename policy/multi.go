@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // multi is the compiled Weighted stage with Multi.
 type multi struct{ salt uint64 }
@@ -19,7 +22,7 @@ func (st multi) run(s *Scratch) {
 		}
 		for ; i < end; i++ {
 			c := s.live[i]
-			if most > 0 && c.weight < most && s.below(uint64(most)) >= uint64(c.weight) {
+			if most > 0 && c.weight < most && st.below(s, c.id, most) >= uint64(c.weight) {
 				s.because(ReasonWeight)
 				continue
 			}
@@ -28,6 +31,15 @@ func (st multi) run(s *Scratch) {
 		}
 	}
 	s.live, s.settled = s.live[:kept], kept
+}
+
+// below returns a number in [0, n) drawn for an endpoint.
+func (st multi) below(s *Scratch, id EndpointID, n uint32) uint64 {
+	if !s.joint {
+		return s.below(uint64(n))
+	}
+	x, _ := bits.Mul64(mix(s.dice^s.plan.hashes[id]), uint64(n))
+	return x
 }
 
 func (st multi) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {

@@ -69,6 +69,7 @@ type Query struct {
 	Want    int    // > 0: return up to Want endpoints, and the policy's take stages do nothing
 	Key     uint64 // stable per client; for stages that stick
 	Dice    uint64 // fresh per question; for stages that draw
+	Joint   bool   // the Dice are those of questions for other families too: among fewer endpoints, draws prefer the same ones; this takes longer
 	Now     int64  // Unix seconds; for stages that follow the clock
 }
 

@@ -49,7 +49,14 @@ func (r *naive) branches(list []Branch, drawn bool, path string) {
 	kept, works := -1, false
 	for len(left) > 0 && !works {
 		i := 0
-		if drawn {
+		if drawn && r.q.Joint {
+			for j := range left {
+				x, y := placeOf(dice^mix(uint64(left[j].k)+1), left[j].b.Weight), placeOf(dice^mix(uint64(left[i].k)+1), left[i].b.Weight)
+				if slices.Compare(x[:], y[:]) < 0 {
+					i = j
+				}
+			}
+		} else if drawn {
 			total, even := uint64(0), false
 			for _, m := range left {
 				total += uint64(m.b.Weight)
@@ -107,7 +114,11 @@ func (r *naive) multi() {
 				most = max(most, y.e.Weight)
 			}
 		}
-		if most > 0 && x.e.Weight < most && r.roll(uint64(most)) >= uint64(x.e.Weight) {
+		roll := r.roll
+		if r.q.Joint {
+			roll = func(n uint64) uint64 { return scale(mix(r.dice^r.hash(x)), n) }
+		}
+		if most > 0 && x.e.Weight < most && roll(uint64(most)) >= uint64(x.e.Weight) {
 			r.because(ReasonWeight)
 			continue
 		}
@@ -116,27 +127,44 @@ func (r *naive) multi() {
 	r.list = kept
 }
 
-// sticky orders those of a rank by the key, the plain way: by the logarithm of a hash over the weight.
+// sticky orders those of a rank by the key.
 func (r *naive) sticky() {
 	r.order()
+	r.byKey(r.q.Key, ReasonSticky, false)
+}
+
+// placeOf is where a hash leads among others, the plain way: by its logarithm over the weight.
+func placeOf(hash uint64, weight uint32) [2]float64 {
+	far := 64 - math.Floor(math.Log2(float64(mix(hash)|1))*(1<<16))/(1<<16)
+	if weight == 0 {
+		return [2]float64{1, far}
+	}
+	return [2]float64{0, far / float64(weight)}
+}
+
+// hash returns the hash of an endpoint's name.
+func (r *naive) hash(x naiveEndpoint) uint64 {
+	return hashOf(r.spec.Services[r.q.Service].Name + "/" + x.e.Name)
+}
+
+// byKey orders those of a rank by their places for a key.
+func (r *naive) byKey(key uint64, because Reason, even bool) {
 	for i := 1; i < len(r.list); i++ {
 		if slices.Equal(r.list[i].ranks, r.list[i-1].ranks) {
-			r.because(ReasonSticky)
+			r.because(because)
 		}
 	}
-	service := r.spec.Services[r.q.Service].Name
-	place := func(x naiveEndpoint) [2]float64 {
-		far := 64 - math.Floor(math.Log2(float64(mix(r.q.Key^hashOf(service+"/"+x.e.Name))|1))*(1<<16))/(1<<16)
-		if x.e.Weight == 0 {
-			return [2]float64{1, far}
+	at := func(x naiveEndpoint) [2]float64 {
+		if even {
+			return placeOf(key^r.hash(x), 1)
 		}
-		return [2]float64{0, far / float64(x.e.Weight)}
+		return placeOf(key^r.hash(x), x.e.Weight)
 	}
 	slices.SortStableFunc(r.list, func(a, b naiveEndpoint) int {
 		if c := slices.Compare(a.ranks, b.ranks); c != 0 {
 			return c
 		}
-		x, y := place(a), place(b)
+		x, y := at(a), at(b)
 		return slices.Compare(x[:], y[:])
 	})
 }

@@ -432,6 +432,10 @@ func (r *naive) weighted(shuffle bool) {
 		return uint64(x.e.Weight)
 	}
 	r.order()
+	if r.q.Joint {
+		r.byKey(r.dice, ReasonWeight, shuffle)
+		return
+	}
 	var done []naiveEndpoint
 	for len(r.list) > 0 {
 		n := 1
@@ -478,7 +482,12 @@ func (r *naive) roll(n uint64) uint64 {
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
 	z = (z ^ (z >> 27)) * 0x94d049bb133111eb
 	z ^= z >> 31
-	v := new(big.Int).Mul(new(big.Int).SetUint64(z), new(big.Int).SetUint64(n))
+	return scale(z, n)
+}
+
+// scale returns the number in [0, n) that is as far up as x is among all of 64 bits.
+func scale(x, n uint64) uint64 {
+	v := new(big.Int).Mul(new(big.Int).SetUint64(x), new(big.Int).SetUint64(n))
 	return v.Rsh(v, 64).Uint64()
 }
 

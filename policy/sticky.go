@@ -34,7 +34,7 @@ func (st sticky) run(s *Scratch) {
 		end := s.lead(i)
 		if end-i > 1 {
 			s.because(ReasonSticky)
-			s.stick(s.live[i:end], n-i)
+			s.rendezvous(s.live[i:end], n-i, s.key, false)
 		}
 		i = end
 	}
@@ -61,11 +61,16 @@ func (c *client) keyed() uint8 {
 	return 0
 }
 
-// stick puts the first n of some candidates into the order of the client's key.
-func (s *Scratch) stick(c []candidate, n int) {
+// rendezvous puts the first n of some candidates into the order of a key, by their weights or evenly. The order of two of them does not
+// depend on what others there are.
+func (s *Scratch) rendezvous(c []candidate, n int, key uint64, even bool) {
 	list := s.keyed[:0]
 	for i := range c {
-		list = append(list, keyed{stickiness(s.key, s.plan.hashes[c[i].id], c[i].weight), c[i]})
+		weight := c[i].weight
+		if even {
+			weight = 1
+		}
+		list = append(list, keyed{stickiness(key, s.plan.hashes[c[i].id], weight), c[i]})
 	}
 	s.keyed = list
 	order := func(a, b keyed) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.c.id, b.c.id)) }
@@ -89,7 +94,7 @@ func (s *Scratch) stick(c []candidate, n int) {
 	}
 }
 
-// stickiness returns the place of an endpoint, of which the hash of its name is given, in the order of a client's key.
+// stickiness returns the place of an endpoint, of which the hash of its name is given, in the order of a key.
 func stickiness(key, name uint64, weight uint32) uint64 {
 	far := remoteness(mix(key ^ name))
 	if weight == 0 { // after all others, evenly

@@ -126,6 +126,9 @@ func (t *tree) next(s *Scratch, dice *uint64, left uint64) int {
 	if !t.drawn {
 		return bits.TrailingZeros64(left)
 	}
+	if s.joint {
+		return t.nextOf(*dice, left)
+	}
 	total := uint64(0)
 	for m := left; m != 0; m &= m - 1 {
 		total += uint64(t.branches[bits.TrailingZeros64(m)].weight)
@@ -148,6 +151,18 @@ func (t *tree) next(s *Scratch, dice *uint64, left uint64) int {
 		}
 		x -= w
 	}
+}
+
+// nextOf returns the branch that goes first of those left in the order of a key, whichever others are left.
+func (t *tree) nextOf(key, left uint64) int {
+	best, least := 0, ^uint64(0)
+	for m := left; m != 0; m &= m - 1 {
+		k := bits.TrailingZeros64(m)
+		if place := stickiness(key, mix(uint64(k)+1), t.branches[k].weight); place < least {
+			best, least = k, place
+		}
+	}
+	return best
 }
 
 // try runs a branch and reports whether it works: there is something left, and no stage of it says that there is not enough.

@@ -24,9 +24,12 @@ func (st weighted) run(s *Scratch) {
 		end := s.lead(i)
 		if end-i > 1 {
 			s.because(ReasonWeight)
-			if st.even {
+			switch {
+			case s.joint:
+				s.rendezvous(s.live[i:end], n-i, s.dice, st.even)
+			case st.even:
 				s.shuffle(s.live[i:end], n-i)
-			} else {
+			default:
 				s.draw(s.live[i:end], n-i)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/policy"
 )
 
 // freeze lays the draft out as a Zone. The draft may have problems; the Zone then serves the remaining checks. It is nil if there is
@@ -22,6 +23,7 @@ func (d *draft) freeze() *Zone {
 	b.nameNodes()
 	b.sortRecords()
 	b.fill()
+	z.join()
 	if z.SOA() == nil {
 		return nil
 	}
@@ -45,6 +47,29 @@ func (d *draft) freeze() *Zone {
 	z.extras = slices.Clip(z.extras)
 	z.sign()
 	return z
+}
+
+// join marks the decisions that answer types which must agree: HTTPS and SVCB give hints of addresses, and these and SRV the ports behind
+// them (RFC 9460 7, 2782).
+func (z *Zone) join() {
+	type decision struct {
+		service policy.ServiceID
+		policy  policy.PolicyID
+	}
+	var joint map[decision]bool
+	for i := range z.nodes {
+		if s := &z.nodes[i].steer; z.nodes[i].steered() && s.Types&jointTypes != 0 {
+			if joint == nil {
+				joint = map[decision]bool{}
+			}
+			joint[decision{s.Service, s.Policy}] = true
+		}
+	}
+	for i := range z.nodes {
+		if s := &z.nodes[i].steer; joint != nil && joint[decision{s.Service, s.Policy}] {
+			s.Joint = true
+		}
+	}
 }
 
 // bind tells every node of its wildcard and of the delegation it is at or below, and finds what lies below a DNAME.

@@ -16,6 +16,9 @@ var steerable = [...]uint16{wire.TypeA, wire.TypeAAAA, wire.TypeCNAME, wire.Type
 // addressTypes are A and AAAA.
 const addressTypes TypeSet = 1<<0 | 1<<1
 
+// jointTypes are those of which other types must not differ.
+const jointTypes TypeSet = 1<<3 | 1<<4 | 1<<5
+
 // bitOf returns the bit of a type, or 0.
 func bitOf(rrtype uint16) TypeSet {
 	switch rrtype {

@@ -64,6 +64,7 @@ type Steer struct {
 	Policy  policy.PolicyID
 	TTL     uint32 // seconds; the answer's TTL is at most this
 	Types   TypeSet
+	Joint   bool   // the zone answers HTTPS, SVCB or SRV by the same decision: draws must be the same for all types (policy.Query.Joint)
 	Tag     uint16 // made of Record; few others have the same
 	Record  string // the owner in presentation form without the final dot, for metrics and explanations
 }
