@@ -14,35 +14,41 @@ type client struct {
 	prefix netip.Prefix // IPv4 that came in an IPv6 form is IPv4 here, except for the mapped form, which the Plan reads itself
 	asked  netip.Prefix // the client subnet that prefix was made of, as it came; invalid if prefix is the resolver's address
 	before uint8        // how many bits of asked go before the IPv4 ones
+	block  uint8        // the length of the network around a subnet that nobody routes, in the form it was asked in; 0 = there is none
 	key    uint64       // stays the same for a client, on all nodes
 }
 
 // locate returns the client of a query from a resolver's address. A client subnet goes before the resolver's address, unless it
 // says nothing: its prefix length is 0 (RFC 7871 7.1.2: "do not use it") or no such network is reached over the Internet (7.1.2,
-// 11.2). Then the resolver's address counts and the scope is 0. Networks for documentation do count: they stand for places in
-// examples.
+// 11.2). Then the resolver's address counts. Networks for documentation do count: they stand for places in examples.
 func locate(q *wire.Query, from netip.Addr) client {
-	if q.HasSubnet {
-		if p, before := unembed(q.Subnet); routable(p) {
+	block := uint8(0)
+	if q.HasSubnet && q.Subnet.Bits() > 0 {
+		p, before := unembed(q.Subnet)
+		if block = unrouted(p); block == 0 {
 			c := client{prefix: p, asked: q.Subnet, before: before, key: policy.ClientKey(p.Addr())}
 			if q.Subnet.Addr().Is4In6() { // the Plan knows this form, and its scopes
 				c.prefix, c.before = q.Subnet, 0
 			}
 			return c
 		}
+		block += before
 	}
 	from = from.WithZone("")
 	p, _ := unembed(netip.PrefixFrom(from, from.BitLen()))
-	return client{prefix: p, key: policy.ClientKey(p.Addr())}
+	return client{prefix: p, key: policy.ClientKey(p.Addr()), block: block}
 }
 
 // scope returns the scope to answer with: the shortest prefix of the client subnet's own family in which every address gets the same
 // decision (RFC 7871 7.2.1). It is 0 only if all addresses of both families do, for caches hand answers of scope 0 to everybody, and
-// never use longer ones for the same name beside them.
+// never use longer ones for the same name beside them. A subnet that nobody routes has the answer of the resolver, which holds for all of
+// the network that is set aside.
 func (c *client) scope(d *policy.Decision) uint8 {
 	switch {
-	case !c.asked.IsValid() || d.Scope == 0:
+	case d.Scope == 0:
 		return 0
+	case !c.asked.IsValid():
+		return c.block
 	case c.before > 0:
 		return c.before + d.Scope
 	case c.prefix.Addr().Is4(), c.prefix.Addr().Is4In6():
@@ -121,35 +127,36 @@ func apart(addr netip.Addr) (length uint8) {
 	return length
 }
 
-// routable reports whether a prefix can be a network of clients that a resolver elsewhere speaks for: not empty, nor wholly
-// private, shared, loopback, link-local, multicast or reserved (RFC 6890).
-func routable(p netip.Prefix) bool {
+// unrouted returns the length of the network set aside, private, shared, loopback, link-local, multicast or reserved (RFC 6890), that all of
+// a prefix is in: nobody elsewhere can speak for clients there. It is 0 if there is none.
+func unrouted(p netip.Prefix) uint8 {
 	addr, bits := p.Addr(), p.Bits()
-	if bits <= 0 { // or no prefix at all
-		return false
-	}
 	if addr.Is4() {
 		a := addr.As4()
 		switch {
 		case a[0] == 0 && bits >= 8, a[0] == 10 && bits >= 8, a[0] == 127 && bits >= 8:
-			return false
+			return 8
 		case a[0] == 172 && a[1]&0xf0 == 16 && bits >= 12:
-			return false
+			return 12
 		case a[0] == 192 && a[1] == 168 && bits >= 16, a[0] == 169 && a[1] == 254 && bits >= 16:
-			return false
+			return 16
 		case a[0] == 100 && a[1]&0xc0 == 64 && bits >= 10:
-			return false
+			return 10
+		case a[0] >= 224: // 224/4 multicast, 240/4 reserved
+			return 3
 		}
-		return a[0] < 224 // 224/4 multicast, 240/4 reserved
+		return 0
 	}
 	a := addr.As16()
 	switch {
 	case a[0] == 0: // ::, ::1, and nothing else that is not embedded IPv4
-		return false
+		return max(8, apart(addr))
 	case a[0]&0xfe == 0xfc && bits >= 7: // unique local
-		return false
+		return 7
 	case a[0] == 0xfe && a[1]&0xc0 == 0x80 && bits >= 10: // link-local
-		return false
+		return 10
+	case a[0] == 0xff: // multicast
+		return 8
 	}
-	return a[0] != 0xff // multicast
+	return 0
 }

@@ -92,7 +92,7 @@ func ask(name wire.Name, rrtype uint16, clientPrefix netip.Prefix) (msg []byte, 
 		return append(msg, 0, 0), netip.IPv4Unspecified()
 	}
 	p := clientPrefix.Masked()
-	if seen, _ := unembed(p); !routable(seen) {
+	if seen, _ := unembed(p); p.Bits() == 0 || unrouted(seen) > 0 {
 		return append(msg, 0, 0), clientPrefix.Addr()
 	}
 	family := byte(2)

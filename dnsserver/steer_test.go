@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -46,14 +47,17 @@ func TestClientSubnet(t *testing.T) {
 		{"the same, as IPv4: 0 would be for IPv6 too", "198.51.100.0/24", "203.0.113.5", "six", dns.TypeA, eu, 1},
 		{"the same, other IPv6", "2001:db8:2::/48", "203.0.113.5", "six", dns.TypeA, us, 48},
 		{"IPv4 written as IPv6, one outcome for all", "::ffff:198.51.100.0/120", "203.0.113.5", "v6", dns.TypeAAAA, "2001:db8::20", 0},
-		{"IPv4 written as IPv6, private", "::ffff:10.0.0.0/104", "192.0.2.5", "www", dns.TypeA, eu, 0},
-		{"all of IPv4 written as IPv6 is nobody", "::ffff:0.0.0.0/96", "198.51.100.5", "www", dns.TypeA, us, 0},
+		{"IPv4 written as IPv6, private", "::ffff:10.0.0.0/104", "192.0.2.5", "www", dns.TypeA, eu, 104},
+		{"6to4, private", "2002:a00::/24", "192.0.2.5", "www", dns.TypeA, eu, 24},
+		{"all of IPv4 written as IPv6 is nobody", "::ffff:0.0.0.0/96", "198.51.100.5", "www", dns.TypeA, us, 128},
 		{"length 0: the resolver's address, scope 0", "0.0.0.0/0", "198.51.100.5", "www", dns.TypeA, us, 0},
 		{"length 0, IPv6", "::/0", "198.51.100.5", "www", dns.TypeA, us, 0},
-		{"private: the resolver's address, scope 0", "10.0.0.0/24", "192.0.2.5", "www", dns.TypeA, eu, 0},
-		{"loopback", "127.0.0.0/24", "198.51.100.5", "www", dns.TypeA, us, 0},
-		{"link-local", "fe80::/64", "198.51.100.5", "www", dns.TypeA, us, 0},
-		{"unique local", "fd00:1:2::/48", "198.51.100.5", "www", dns.TypeA, us, 0},
+		{"private: the resolver's address, for all of the private network", "10.0.0.0/24", "192.0.2.5", "www", dns.TypeA, eu, 8},
+		{"private, one outcome for all: scope 0", "10.0.0.0/24", "192.0.2.5", "v6", dns.TypeAAAA, "2001:db8::20", 0},
+		{"private, static: scope 0", "10.0.0.0/24", "192.0.2.5", "mail", dns.TypeA, "192.0.2.25", 0},
+		{"loopback", "127.0.0.0/24", "198.51.100.5", "www", dns.TypeA, us, 8},
+		{"link-local", "fe80::/64", "198.51.100.5", "www", dns.TypeA, us, 10},
+		{"unique local", "fd00:1:2::/48", "198.51.100.5", "www", dns.TypeA, us, 7},
 		{"a resolver in IPv6", "::/0", "2001:db8:2::5", "www", dns.TypeAAAA, us6, 0},
 		{"a resolver in a mapped address", "::/0", "::ffff:198.51.100.5", "www", dns.TypeA, us, 0},
 		{"one outcome for all: scope 0", "198.51.100.0/24", "203.0.113.5", "v6", dns.TypeAAAA, "2001:db8::20", 0},
@@ -218,6 +222,40 @@ func TestManyAddresses(t *testing.T) {
 func reached(p netip.Prefix) bool {
 	c := locate(&wire.Query{HasSubnet: true, Subnet: p}, netip.MustParseAddr("203.0.113.5"))
 	return c.asked.IsValid()
+}
+
+// TestUnroutedScope: a scope for subnets that nobody routes holds nothing else.
+func TestUnroutedScope(t *testing.T) {
+	for prefix, want := range map[string]uint8{
+		"8.8.8.0/24": 0, "8.0.0.0/6": 0, "10.1.2.0/24": 8, "10.0.0.0/8": 8, "127.0.0.1/32": 8, "0.1.0.0/16": 8, "172.16.0.0/12": 12, "172.31.255.0/24": 12,
+		"192.168.3.0/24": 16, "192.168.0.0/13": 0, "169.254.7.0/24": 16, "100.64.0.0/10": 10, "100.127.0.0/16": 10, "224.0.0.0/4": 3, "255.255.255.255/32": 3,
+		"fdff::/16": 7, "fe80::1/128": 10, "ff02::/16": 8, "::1/128": 128, "2600::/16": 0, "100::/64": 0,
+	} {
+		if got := unrouted(netip.MustParsePrefix(prefix)); got != want {
+			t.Errorf("%s: %d, want %d", prefix, got, want)
+		}
+	}
+	rnd := rand.New(rand.NewPCG(3, 5))
+	for range 100_000 {
+		p := randomWithin(rnd, netip.MustParsePrefix("::/0"))
+		if rnd.IntN(2) == 0 {
+			a := p.As16()
+			p = netip.AddrFrom4([4]byte(a[:]))
+		}
+		block := unrouted(netip.PrefixFrom(p, p.BitLen()))
+		if block == 0 {
+			continue
+		}
+		around := netip.PrefixFrom(p, int(block))
+		if p.Is4() {
+			around = netip.PrefixFrom(netip.AddrFrom16(p.As16()), 96+int(block))
+		}
+		for range 4 {
+			if other := randomWithin(rnd, around).Unmap(); unrouted(netip.PrefixFrom(other, other.BitLen())) == 0 {
+				t.Fatalf("%s: /%d holds %s", p, block, other)
+			}
+		}
+	}
 }
 
 func TestRoutable(t *testing.T) {
