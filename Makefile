@@ -10,9 +10,13 @@ PREFIX  ?= /usr/local
 PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutils nghttp:nghttp2-client curl:curl haproxy:haproxy \
 	knotd:knot nsd:nsd named:bind9 kresd:knot-resolver ip:iproute2 named-compilezone:bind9-utils
 
+# Servers that Debian lacks are built from Go modules, outside the tree: Consul takes five minutes the first time.
+CACHE  ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/meridian
+CONSUL  = $(CACHE)/consul-1.13.9
+
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build test unit lint fmt bench fuzz flood deps install clean
+.PHONY: help build test unit lint fmt bench fuzz flood deps consul install clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,12 +52,18 @@ fuzz: ## every fuzzer for FUZZTIME (1m)
 flood: ## attacks over loopback, a minute each; as root, on a machine that does nothing else
 	FLOOD_SECONDS=60 $(GO) test -count 1 -timeout 30m -v ./test/flood
 
-deps: ## what the tests need of the system: installed if root on Debian, else named
+deps: consul ## what the tests need of the system: installed if root on Debian, else named
 	@need=; for p in $(PEERS); do command -v $${p%%:*} >/dev/null 2>&1 || [ -x /usr/sbin/$${p%%:*} ] || need="$$need $${p##*:}"; done; \
 	[ -z "$$need" ] && exit 0; need=$$(echo $$need | tr ' ' '\n' | sort -u | tr '\n' ' '); \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing: $$need"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
 	else echo "the tests need the Debian packages: $$need"; echo "install them, or run 'make unit' for what needs nothing but Go"; exit 1; fi
+
+consul: $(CONSUL) ## the Consul that the tests talk to
+
+$(CONSUL): tools/consul/go.mod
+	@command -v consul >/dev/null 2>&1 || { echo "building Consul 1.13.9; this takes some minutes"; mkdir -p $(CACHE); \
+	  cd tools/consul && CGO_ENABLED=0 $(GO) build -o $(CONSUL).new github.com/hashicorp/consul && mv $(CONSUL).new $(CONSUL); }
 
 install: build ## install the binary and the systemd unit (PREFIX=/usr/local, DESTDIR=)
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/meridian

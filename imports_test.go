@@ -47,6 +47,8 @@ var rooms = map[string]room{
 	"registry":                 {imports: []string{"policy", "dnsserver/zone", "l7edge/route"}},
 	"registry/store":           {imports: []string{"registry", "policy"}},
 	"registry/source/embedded": {imports: []string{"registry", "policy"}},
+	"registry/source/consul":   {imports: []string{"registry", "policy"}},
+	"registry/source/guard":    {imports: []string{"registry", "policy"}},
 	"probes/check":             {},
 	"probes":                   {imports: []string{"policy", "probes/check"}},
 	"dnsserver":                {imports: []string{"registry", "policy", "dnsserver/limit", "dnsserver/wire", "dnsserver/zone"}},

@@ -49,6 +49,9 @@ func (s *Server) routes() map[string]handler {
 		routes["DELETE /v1/services/{service}/endpoints/{name}"] = s.deleteRegistration
 		routes["PUT /v1/services/{service}/endpoints/{name}/heartbeat"] = s.putHeartbeat
 	}
+	if s.Confirm != nil {
+		routes["POST /v1/sources/{source}/confirm"] = s.postConfirm
+	}
 	if s.Demo != nil {
 		routes["GET /v1/demo/backends"] = s.getBackends
 		routes["POST /v1/demo/backends/{name}/stop"] = s.switchBackend(false)

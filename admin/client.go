@@ -126,6 +126,11 @@ func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
 	return r, c.do(ctx, http.MethodPost, nil, &r, "reload")
 }
 
+// Confirm makes a source believed although it lost much.
+func (c *Client) Confirm(ctx context.Context, source string) (done Confirmed, err error) {
+	return done, c.do(ctx, http.MethodPost, nil, &done, "sources", source, "confirm")
+}
+
 // Backends returns the demo backends.
 func (c *Client) Backends(ctx context.Context) (list []Backend, err error) {
 	return list, c.do(ctx, http.MethodGet, nil, &list, "demo", "backends")

@@ -36,6 +36,19 @@ func (s *Server) degraded(st *Status, refused int) []string {
 	if s.Aliases != nil {
 		out = append(out, s.Aliases()...)
 	}
+	for _, src := range st.Sources {
+		switch {
+		case src.Problem != "" && src.Since.IsZero():
+			out = append(out, src.Name+": "+src.Problem)
+		case src.Problem != "":
+			out = append(out, fmt.Sprintf("%s, since %s: %s; what it said last stays in force", src.Name, src.Since.Format(time.RFC3339), src.Problem))
+		case src.Known < src.Wanted:
+			out = append(out, fmt.Sprintf("%s has told of %d of %d services", src.Name, src.Known, src.Wanted))
+		}
+	}
+	if s.Held != nil {
+		out = append(out, s.Held()...)
+	}
 	for _, svc := range st.Services {
 		if trouble := svc.trouble(); trouble != "" {
 			out = append(out, "service "+svc.Name+trouble)
@@ -43,9 +56,9 @@ func (s *Server) degraded(st *Status, refused int) []string {
 	}
 	if refused > 0 && len(st.Refused) > 0 {
 		first := st.Refused[0]
-		said := fmt.Sprintf("%d registered endpoints are refused, the first of them", refused)
+		said := fmt.Sprintf("%d endpoints of sources are refused, the first of them", refused)
 		if refused == 1 {
-			said = "1 registered endpoint is refused"
+			said = "1 endpoint of a source is refused"
 		}
 		out = append(out, fmt.Sprintf("%s, %s/%s: %s", said, first.Service, first.Name, first.Reason))
 	}

@@ -55,6 +55,7 @@ func newBench(t *testing.T) *bench {
 		Reload:  func(ctx context.Context) (Reloaded, error) { return b.reload(ctx) },
 		Probe:   func(name string) (ProbeStatus, bool) { p, ok := b.probes[name]; return p, ok },
 		Traffic: func() map[string]Traffic { return map[string]Traffic{"web/one": {Requests: 7}} },
+		Confirm: func(source string) (Confirmed, error) { return Confirmed{source, "all of it"}, nil },
 		Explain: func(q Question) (dnsserver.Explanation, error) {
 			if q.Name == "" {
 				return dnsserver.Explanation{}, errors.New("wire: the name is empty")

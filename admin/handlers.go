@@ -54,6 +54,17 @@ func (s *Server) postReload(r *http.Request) (int, any, error) {
 	return http.StatusOK, done, err
 }
 
+// A Confirmed is what was held back and is believed now: POST /v1/sources/{source}/confirm.
+type Confirmed struct {
+	Source string `json:"source"`
+	Held   string `json:"held"` // in words
+}
+
+func (s *Server) postConfirm(r *http.Request) (int, any, error) {
+	done, err := s.Confirm(r.PathValue("source"))
+	return http.StatusOK, done, err
+}
+
 // A Resolved is what a person's name for something means: GET /v1/resolve?name=.
 type Resolved struct {
 	Target registry.Target `json:"target"`

@@ -24,6 +24,9 @@ func (s *Server) Status() Status {
 		Zones:      s.zones(),
 		Orphans:    s.Registry.Orphans(),
 	}
+	if s.Sources != nil {
+		st.Sources = s.Sources()
+	}
 	st.Ready = len(st.Waiting) == 0
 	var refused int
 	st.Refused, refused = s.Registry.Refused()

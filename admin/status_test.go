@@ -95,12 +95,12 @@ func TestDegraded(t *testing.T) {
 			b.Registry.Publish(embedded.SourceName, registry.Catalog{Services: map[string][]policy.EndpointSpec{
 				"api": {{Name: "a", V4: netip.MustParseAddr("192.0.2.9"), Weight: 1}, {Name: "b", V4: netip.MustParseAddr("192.0.2.10"), Weight: 1, Site: "mars"}},
 			}})
-		}, []string{`1 registered endpoint is refused, api/b: there is no site "mars"`}, false},
+		}, []string{`1 endpoint of a source is refused, api/b: there is no site "mars"`}, false},
 		{"two refused", func(b *bench) {
 			b.Registry.Publish(embedded.SourceName, registry.Catalog{Services: map[string][]policy.EndpointSpec{
 				"api": {{Name: "a", Weight: 1}, {Name: "b", V4: netip.MustParseAddr("192.0.2.10"), Weight: 1, Site: "mars"}, {Name: "c", V4: netip.MustParseAddr("192.0.2.9")}},
 			}})
-		}, []string{"2 registered endpoints are refused, the first of them, api/a: an endpoint needs an address, a host or a text"}, false},
+		}, []string{"2 endpoints of sources are refused, the first of them, api/a: an endpoint needs an address, a host or a text"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)

@@ -11,16 +11,17 @@ import (
 // A Status is everything the process says about itself at one moment: GET /v1/status.
 type Status struct {
 	About
-	Ready      bool               `json:"ready"`
-	Waiting    []string           `json:"waiting,omitempty"`  // what is not ready, e.g. "probing: first round"
-	Degraded   []string           `json:"degraded,omitempty"` // what is wrong, one sentence each; empty = all is well
-	Generation uint64             `json:"generation"`         // of the snapshot
-	Sites      []SiteStatus       `json:"sites"`
-	Services   []ServiceStatus    `json:"services"`
-	Overrides  []OverrideStatus   `json:"overrides"`
-	Zones      []ZoneStatus       `json:"zones"`
-	Refused    []registry.Refusal `json:"refused,omitempty"` // registrations that did not become endpoints
-	Orphans    []registry.Orphan  `json:"orphans,omitempty"` // registrations for services that the configuration does not define
+	Ready      bool                    `json:"ready"`
+	Waiting    []string                `json:"waiting,omitempty"`  // what is not ready, e.g. "probing: first round"
+	Degraded   []string                `json:"degraded,omitempty"` // what is wrong, one sentence each; empty = all is well
+	Generation uint64                  `json:"generation"`         // of the snapshot
+	Sites      []SiteStatus            `json:"sites"`
+	Services   []ServiceStatus         `json:"services"`
+	Overrides  []OverrideStatus        `json:"overrides"`
+	Zones      []ZoneStatus            `json:"zones"`
+	Sources    []registry.SourceStatus `json:"sources,omitempty"` // outside systems that endpoints come from
+	Refused    []registry.Refusal      `json:"refused,omitempty"` // registrations that did not become endpoints
+	Orphans    []registry.Orphan       `json:"orphans,omitempty"` // registrations for services that the configuration does not define
 }
 
 // An About is what does not concern the registry: which program runs, since when, on what file and addresses.

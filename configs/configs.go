@@ -23,6 +23,8 @@ import (
 	"github.com/meridian-gslb/meridian/l7edge"
 	"github.com/meridian-gslb/meridian/probes"
 	"github.com/meridian-gslb/meridian/registry"
+	"github.com/meridian-gslb/meridian/registry/source/consul"
+	"github.com/meridian-gslb/meridian/registry/source/guard"
 )
 
 // A Config is a configuration file in which everything was checked. It does not change.
@@ -41,8 +43,11 @@ type Config struct {
 	Site       string                  // where this process runs; "": it does not say
 	Log        LogConfig
 	Databases  []*GeoDatabase
-	Warnings   []Problem // what is allowed but probably not meant, in the order of the file
-	Files      Files     // the data files that were read: zones, networks, geo databases, secrets
+	Consul     *consul.Config // nil: the file has no section consul
+	Wanted     consul.Wanted  // from Consul
+	Safety     guard.Rules    // for what comes from Consul
+	Warnings   []Problem      // what is allowed but probably not meant, in the order of the file
+	Files      Files          // the data files that were read: zones, networks, geo databases, secrets
 
 	name, text string              // the file as it was read, for Reread
 	zones      map[string]readZone // those that have a file, by name

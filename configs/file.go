@@ -10,6 +10,8 @@ import (
 	"github.com/meridian-gslb/meridian/l7edge/route"
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes"
+	"github.com/meridian-gslb/meridian/registry/source/consul"
+	"github.com/meridian-gslb/meridian/registry/source/guard"
 )
 
 // A file is one configuration file on its way to a Config.
@@ -31,8 +33,9 @@ type file struct {
 	viaEdge []value         // the "via" of records that are answered with edges
 	uses    map[string]bool // "NAME" of services and "policy NAME" of policies that something refers to
 
-	listens   []listener
-	zoneFiles []zoneFile
+	listens    []listener
+	consulSite map[string]string // datacenter -> site
+	zoneFiles  []zoneFile
 
 	newNetworks bool // a file of networks or a geo database was read
 	ruled       []ruledRegion
@@ -49,11 +52,12 @@ func newFile(name string, data []byte, where setting) *file {
 		setting: where,
 		decoder: decoder{file: name, lines: strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n"),
 			blamed: map[string]bool{}, held: map[string]bool{}, meant: map[string]bool{}, unread: map[yaml.Pos]bool{}, errors: problemList{main: name}, warnings: problemList{main: name}},
-		config: &Config{},
-		probes: map[string]probes.Check{},
-		uses:   map[string]bool{},
-		hidden: map[string]bool{},
-		index:  map[*yaml.Node]map[string]yaml.Pair{},
+		config:     &Config{Safety: guard.Rules{MaxLoss: guard.DefaultMaxLoss, Hold: guard.DefaultHold}, Wanted: consul.Wanted{Services: map[string]string{}, Sites: map[string]string{}}},
+		consulSite: map[string]string{},
+		probes:     map[string]probes.Check{},
+		uses:       map[string]bool{},
+		hidden:     map[string]bool{},
+		index:      map[*yaml.Node]map[string]yaml.Pair{},
 	}
 }
 
@@ -83,12 +87,15 @@ func (f *file) decode(root *yaml.Node) {
 		{"admin", f.decodeAdmin},
 		{"state", f.decodeState},
 		{"log", f.decodeLog},
+		{"consul", f.decodeConsul},
+		{"safety", f.decodeSafety},
 	} {
 		if v, ok := sections[s.key]; ok {
 			s.decode(v)
 		}
 	}
 	f.defaults()
+	f.knownToConsul()
 	f.addEdgeService()
 	f.checkListeners()
 }

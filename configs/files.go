@@ -39,6 +39,11 @@ func (f *file) look(now time.Time) {
 	if f.setting.look {
 		f.lookAtState()
 	}
+	if c := f.config.Consul; c != nil {
+		for _, p := range []*string{&c.TokenFile, &c.CAFile, &c.CertFile, &c.KeyFile} {
+			*p = from(*p)
+		}
+	}
 	edge := f.config.Edge
 	if edge == nil {
 		return

@@ -34,19 +34,22 @@ const (
 	inCertificate section = "edge.certificates[]"
 	inAdmin       section = "admin"
 	inLog         section = "log"
+	inConsul      section = "consul"
+	inFrom        section = "services.*.from"
+	inSafety      section = "safety"
 )
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
 	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
-		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog}
+		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
 // keys returns the keys that a section knows, in the order in which they are usually written.
 func (s section) keys() []string {
 	switch s {
 	case inFile:
-		return []string{"site", "sites", "geo", "services", "policies", "zones", "routes", "dns", "edge", "admin", "state", "log"}
+		return []string{"site", "sites", "geo", "services", "policies", "zones", "routes", "dns", "edge", "admin", "state", "log", "consul", "safety"}
 	case inSite:
 		return []string{"at", "region", "edge"}
 	case inGeo:
@@ -54,7 +57,7 @@ func (s section) keys() []string {
 	case inNetwork:
 		return []string{"site", "at", "region"}
 	case inService:
-		return []string{"endpoints", "probe"}
+		return []string{"endpoints", "from", "probe"}
 	case inEndpoint:
 		return []string{"name", "address", "host", "text", "alpn", "port", "site", "weight", "meta"}
 	case inProbe:
@@ -98,6 +101,12 @@ func (s section) keys() []string {
 		return []string{"listen"}
 	case inLog:
 		return []string{"level", "format"}
+	case inConsul:
+		return []string{"address", "token_file", "ca", "cert", "key", "server_name", "datacenters", "sites", "namespace", "partition", "prefix", "addresses", "consistent", "max_watches"}
+	case inFrom:
+		return []string{"consul"}
+	case inSafety:
+		return []string{"max_loss", "hold"}
 	}
 	return s.scenarioKeys()
 }
@@ -112,7 +121,7 @@ func (s section) synonyms() map[string]string {
 	case inGeo:
 		return map[string]string{"mmdb": "database", "geoip": "database", "db": "database", "files": "databases", "radius": "max_radius", "accuracy": "max_radius"}
 	case inService:
-		return map[string]string{"backends": "endpoints", "targets": "endpoints", "servers": "endpoints", "pool": "endpoints", "check": "probe", "health": "probe", "healthcheck": "probe", "health_check": "probe"}
+		return map[string]string{"backends": "endpoints", "targets": "endpoints", "servers": "endpoints", "pool": "endpoints", "check": "probe", "health": "probe", "healthcheck": "probe", "health_check": "probe", "source": "from", "provider": "from"}
 	case inEndpoint:
 		return map[string]string{"ip": "address", "addr": "address", "target": "host", "hostname": "host", "txt": "text", "protocols": "alpn", "id": "name", "region": "site", "metadata": "meta", "tags": "meta"}
 	case inProbe:
@@ -145,6 +154,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"tls": "https", "listen": "https", "certs": "certificates", "drain_timeout": "drain"}
 	case inAdmin:
 		return map[string]string{"address": "listen"}
+	case inConsul:
+		return map[string]string{"url": "address", "addr": "address", "token": "token_file", "cacert": "ca", "ca_file": "ca", "datacenter": "datacenters", "dc": "datacenters", "dcs": "datacenters", "require_consistent": "consistent", "tag_prefix": "prefix"}
 	}
 	return s.scenarioSynonyms()
 }
@@ -152,12 +163,8 @@ func (s section) synonyms() map[string]string {
 // later says what to do instead of a key that belongs to a later version, "" if it is none.
 func (s section) later(key string) string {
 	switch string(s) + "/" + key {
-	case "/consul":
-		return "list endpoints under services, or register them over the admin API (meridian register)"
 	case "/redis":
 		return "leave it out: this node probes alone"
-	case "services.*/from":
-		return "list the endpoints, or register them over the admin API (meridian register)"
 	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",
 		"services.*.probe/exec", "services.*.probe/udp":
 		return "use http, https or tcp"

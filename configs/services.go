@@ -29,6 +29,8 @@ func (f *file) decodeServices(v value) {
 			switch key {
 			case "endpoints":
 				s.Endpoints = f.endpoints(v)
+			case "from":
+				f.from(v, name)
 			case "probe":
 				probed = f.decodeProbe(v, probe)
 			}

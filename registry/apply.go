@@ -37,8 +37,13 @@ func (r *Registry) Publish(source string, c Catalog) {
 	now := r.merged
 	if sameEndpoints(was, now) {
 		r.merged.services, r.merged.plan = was.services, was.plan // the ids of the Snapshot in force
+		var changes []transition
+		if !maps.Equal(was.said, now.said) {
+			changes = r.reassess()
+		}
 		r.mu.Unlock()
 		r.logRefused(was, now)
+		r.logTransitions(changes)
 		return
 	}
 	s, changes := r.newWorld()

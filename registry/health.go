@@ -81,12 +81,17 @@ func (r *Registry) report(name string, v policy.Verdict) (known bool, changes []
 	return true, changes
 }
 
-// believed returns what probes make believe of an endpoint. Without a bound of theirs, and if there are any, the first result is
-// yet to come and may change everything: the endpoint is new, was restored, or was away. One without an address is never probed.
+// believed returns what probes, and the source of an endpoint, make believe of it. Without a bound of probes, and if there are any, the
+// first result is yet to come and may change everything: the endpoint is new, was restored, or was away. One without an address is never
+// probed.
 func (r *Registry) believed(e *policy.Endpoint, st *endpointState, p *policy.Plan) policy.Verdict {
 	v := st.probed
-	if v.TTL == 0 && r.compiled.probed[p.ServiceName(e.Service)] && e.HasAddress() {
+	probed := r.compiled.probed[p.ServiceName(e.Service)] && e.HasAddress()
+	if v.TTL == 0 && probed {
 		v.TTL = 1
+	}
+	if said := r.merged.said[e.Name]; said == policy.Drained || !probed && said == policy.Down {
+		v.State = said
 	}
 	return v
 }
@@ -106,6 +111,8 @@ func (r *Registry) become(e *policy.Endpoint, st *endpointState, v policy.Verdic
 		t.why = by.why()
 	case was.Forced:
 		t.why = "override ended"
+	case r.merged.said[e.Name] == v.State && st.probed.State != v.State:
+		t.why = "source " + r.merged.origin[e.Name]
 	}
 	return t, true
 }

@@ -35,10 +35,11 @@ type Orphan struct {
 type merged struct {
 	services []policy.ServiceSpec
 	plan     *policy.Plan
-	origin   map[string]string // full name -> source; the file's endpoints are not in it
-	refused  []Refusal         // at most MaxListed
-	refusals int               // all of them
-	orphans  []Orphan          // at most MaxListed, sorted by source and service
+	origin   map[string]string       // full name -> source; the file's endpoints are not in it
+	said     map[string]policy.State // what sources say of theirs, by full name; nothing said is not in it
+	refused  []Refusal               // at most MaxListed
+	refusals int                     // all of them
+	orphans  []Orphan                // at most MaxListed, sorted by source and service
 }
 
 // merged returns the Compiled alone, nothing published.
@@ -58,6 +59,7 @@ func merge(c *Compiled, last *policy.Plan, catalogs map[string]Catalog, allowLoo
 	for i, s := range c.declared {
 		m.services[i] = m.service(s)
 	}
+	m.listen()
 	m.findOrphans()
 	m.compile()
 	return m.merged
@@ -116,6 +118,22 @@ func (m *merger) service(s policy.ServiceSpec) policy.ServiceSpec {
 		}
 	}
 	return s
+}
+
+// listen takes over what sources say of the endpoints that came from them, and what they refused themselves.
+func (m *merger) listen() {
+	m.said = map[string]policy.State{}
+	for _, source := range m.sources {
+		c := m.catalogs[source]
+		for name, state := range c.States {
+			if state != policy.Unknown && state <= policy.Drained && m.origin[name] == source {
+				m.said[name] = state
+			}
+		}
+		for _, r := range c.Refused {
+			m.refuse(source, r.Service, r.Name, r.Reason)
+		}
+	}
 }
 
 func (m *merger) refuse(source, service, name, reason string) {

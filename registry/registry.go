@@ -43,9 +43,27 @@ type Snapshot struct {
 	Outside *zone.Outside // what resolvers said of names that aliases lead to; nil: nothing is known
 }
 
-// A Catalog is the full state of one source: endpoints by service name. It never changes once published.
+// A Catalog is the full state of one source. It never changes once published.
 type Catalog struct {
+	// Services are endpoints by service.
 	Services map[string][]policy.EndpointSpec
+
+	// States are what the source itself says of endpoints, by full name: Drained takes one out; Down does if the service is not probed, for
+	// what we see ourselves goes before what a source says. Nothing said is Unknown.
+	States map[string]policy.State
+
+	// Refused are those that the source could not make endpoints of.
+	Refused []Refusal
+}
+
+// A SourceStatus is how a source fares.
+type SourceStatus struct {
+	Name     string    `json:"name"`
+	Wanted   int       `json:"wanted"`            // services that the configuration takes from it
+	Known    int       `json:"known"`             // those of them that it has told of
+	Answered time.Time `json:"answered,omitzero"` // when it last told anything
+	Problem  string    `json:"problem,omitempty"` // what does not work; what was known stays in force
+	Since    time.Time `json:"since,omitzero"`    // since when
 }
 
 // A Source turns one outside system into full Catalogs. Run returns when ctx ends, after every goroutine it started has ended.

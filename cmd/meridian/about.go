@@ -25,6 +25,10 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 			return explain(n.registry, q)
 		},
 	}
+	if n.consul != nil {
+		o.Sources = func() []registry.SourceStatus { return []registry.SourceStatus{n.consul.Status()} }
+		o.Held, o.Confirm = n.guard.Problems, n.confirm
+	}
 	if n.edge != nil {
 		o.Traffic, o.Certificates = n.traffic, n.edge.CertificateProblems
 	}

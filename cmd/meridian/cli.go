@@ -167,6 +167,7 @@ Exit codes: 0 ok, 1 failed, 2 bad input, 3 degraded.`,
 		grouped("look", c.statusCommand()), grouped("look", c.explainCommand()), grouped("look", c.simulateCommand()), grouped("look", c.geoCommand()),
 		grouped("steer", c.drainCommand()), grouped("steer", c.undrainCommand()), grouped("steer", c.forceCommand()),
 		grouped("steer", c.registerCommand()), grouped("steer", c.deregisterCommand()), grouped("steer", c.heartbeatCommand()),
+		grouped("steer", c.confirmCommand()), c.consulCommand(),
 		c.schemaCommand(), c.versionCommand(),
 	)
 	strict(root)

@@ -88,6 +88,16 @@ func printStatus(p *printer, s *admin.Status, now time.Time) {
 	}
 	p.section([]string{"OVERRIDE", "STATE", "ENDPOINTS", "ENDS", "REASON"}, overrides)
 
+	var sources [][]string
+	for _, src := range s.Sources {
+		answered := "never"
+		if !src.Answered.IsZero() {
+			answered = ago(src.Answered, now) + " ago"
+		}
+		sources = append(sources, []string{src.Name, fmt.Sprintf("%d of %d", src.Known, src.Wanted), answered, dash(src.Problem)})
+	}
+	p.section([]string{"SOURCE", "SERVICES", "ANSWERED", "PROBLEM"}, sources)
+
 	var aside [][]string
 	for _, o := range s.Orphans {
 		aside = append(aside, []string{o.Service + "/*", strconv.Itoa(o.Endpoints), o.Source, fmt.Sprintf("there is no service %q", o.Service)})

@@ -17,7 +17,9 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes"
 	"github.com/meridian-gslb/meridian/registry"
+	"github.com/meridian-gslb/meridian/registry/source/consul"
 	"github.com/meridian-gslb/meridian/registry/source/embedded"
+	"github.com/meridian-gslb/meridian/registry/source/guard"
 	"github.com/meridian-gslb/meridian/registry/store"
 )
 
@@ -37,6 +39,8 @@ type node struct {
 	store    *store.DB                          // nil: nothing outlives the process
 	registry *registry.Registry
 	embedded *embedded.Registry
+	consul   *consul.Source // nil: not configured
+	guard    *guard.Guard   // of consul
 	prober   *probes.Prober
 	outside  *outside.Resolver // of the names that aliases lead to
 	watching sync.Mutex        // orders the updates of prober
@@ -82,6 +86,13 @@ func newNode(o nodeOptions) (_ *node, err error) {
 		return nil, err
 	}
 	n.registry.Apply(cfg.Compiled)
+	if cfg.Consul != nil {
+		if n.consul, err = consul.New(*cfg.Consul, consul.Options{Log: n.log}); err != nil {
+			return nil, err
+		}
+		n.consul.Watch(cfg.Wanted)
+		n.guard = n.guardOf(n.consul, consul.SourceName, cfg.State)
+	}
 	n.outside = outside.New(outside.Config{Servers: cfg.Resolvers}, n.registry, n.log)
 	n.prober = probes.New(probes.Options{Log: n.log, Sink: n.registry, Seed: n.savedState})
 	return n, n.bind(cfg, o.demo)
@@ -185,6 +196,13 @@ func (n *node) run(ctx context.Context, ready func()) error {
 	case <-published:
 	case <-rooms.failed.Done():
 	}
+	var outer *room
+	if n.consul != nil {
+		outer = rooms.start("consul", func(ctx context.Context) error {
+			return n.guard.Run(ctx, func(c registry.Catalog) { n.registry.Publish(consul.SourceName, c) })
+		})
+		n.firstSource(rooms.failed)
+	}
 	n.watch() // all that is known by now, so that the first round covers it
 	wiring := rooms.start("wiring", n.follow)
 	prober := rooms.start("probes", n.prober.Run)
@@ -208,7 +226,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 
 	n.await("shutting down")
 	n.log.Info("shutting down")
-	for _, r := range []*room{files, edge, dns, prober, aliases, wiring, source, state, adminRoom} {
+	for _, r := range []*room{files, edge, dns, prober, aliases, wiring, outer, source, state, adminRoom} {
 		r.stop()
 	}
 	err := rooms.err()
@@ -234,6 +252,19 @@ func (n *node) firstRound(ctx context.Context) {
 	case <-ctx.Done():
 	case <-t.C:
 		n.log.Warn("the first round of probes is not complete; what was not checked counts as up", "waited", limit.String())
+	}
+}
+
+// firstSource waits until Consul has told of everything that is wanted. It may be gone: what is known without it is served.
+func (n *node) firstSource(ctx context.Context) {
+	n.await("consul: first answers")
+	t := time.NewTimer(2 * time.Second)
+	defer t.Stop()
+	select {
+	case <-n.consul.FirstRound():
+	case <-ctx.Done():
+	case <-t.C:
+		n.log.Warn("consul has not told of all services yet; what was known of them serves until it does")
 	}
 }
 

@@ -62,6 +62,10 @@ func (n *node) put(cfg *configs.Config, at time.Time) *registry.Snapshot {
 	if n.dns != nil {
 		n.dns.Reconfigure(*cfg.DNS)
 	}
+	if n.consul != nil {
+		n.consul.Watch(cfg.Wanted)
+		n.guard.Reconsider()
+	}
 	n.outside.Configure(outside.Config{Servers: cfg.Resolvers})
 	n.watch()
 	n.logging.apply(cfg.Log)

@@ -24,7 +24,7 @@ func restartNeeded(was, now *configs.Config) error {
 		name     string
 		was, now any
 	}{
-		{"dns", was.DNS, now.DNS}, {"edge", was.Edge, now.Edge}, {"admin", &was.Admin, &now.Admin},
+		{"dns", was.DNS, now.DNS}, {"edge", was.Edge, now.Edge}, {"admin", &was.Admin, &now.Admin}, {"consul", was.Consul, now.Consul},
 	} {
 		changed = append(changed, changedSettings(s.name, reflect.ValueOf(s.was), reflect.ValueOf(s.now))...)
 	}
@@ -80,6 +80,14 @@ func settingOf(field string) string {
 		return "drain"
 	case "ReadHeaderTimeout":
 		return "header_timeout"
+	case "CAFile":
+		return "ca"
+	case "CertFile":
+		return "cert"
+	case "KeyFile":
+		return "key"
+	case "LAN":
+		return "addresses"
 	case "HTTPS", "HTTP", "TCP":
 		return strings.ToLower(field)
 	}

@@ -39,6 +39,29 @@ func Find(t testing.TB, program, pkg string) string {
 	return ""
 }
 
+// Consul returns the path of Consul: what MERIDIAN_CONSUL names, the one that is installed, or the one that `make consul` built. Without any it
+// skips the test, or fails it in CI, as Find does.
+func Consul(t testing.TB) string {
+	t.Helper()
+	if p := os.Getenv("MERIDIAN_CONSUL"); p != "" {
+		return p
+	}
+	if p, err := exec.LookPath("consul"); err == nil {
+		return p
+	}
+	if cache, err := os.UserCacheDir(); err == nil {
+		if p := filepath.Join(cache, "meridian", "consul-1.13.9"); isFile(p) {
+			return p
+		}
+	}
+	const missing = "consul is missing: run `make consul`, or let MERIDIAN_CONSUL name it"
+	if os.Getenv("CI") != "" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
 func isFile(p string) bool {
 	info, err := os.Stat(p)
 	return err == nil && !info.IsDir()
@@ -130,6 +153,12 @@ func Start(t testing.TB, program string, args ...string) *Process {
 		}
 	})
 	return p
+}
+
+// Kill ends the process at once and waits until it has ended.
+func (p *Process) Kill() {
+	syscall.Kill(-p.PID, syscall.SIGKILL)
+	<-p.done
 }
 
 // WaitDNS waits until a query for name and type gets the response code, and fails the test after limit.
