@@ -42,7 +42,7 @@ func newNodeMetrics(n *node) *nodeMetrics {
 	m.reloaded(true)
 	m.worldChanged()
 	m.registry.MustRegister(m.reloadOK, m.reloadOKTime, age, build, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), n.registry.Collector(), n.prober, n.outside)
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), n.registry.Collector(), n.prober, n.outside, geoCollector{n})
 	if n.dns != nil {
 		m.registry.MustRegister(n.dns)
 	}
@@ -50,6 +50,21 @@ func newNodeMetrics(n *node) *nodeMetrics {
 		m.registry.MustRegister(n.edge)
 	}
 	return m
+}
+
+// A geoCollector tells how old the geo databases in force are.
+type geoCollector struct{ n *node }
+
+var geoBuilt = prometheus.NewDesc("meridian_geo_database_build_timestamp_seconds", "When a geo database in force was built.", []string{"file"}, nil)
+
+// Describe sends the description of the metric.
+func (geoCollector) Describe(out chan<- *prometheus.Desc) { out <- geoBuilt }
+
+// Collect sends one value for each database.
+func (c geoCollector) Collect(out chan<- prometheus.Metric) {
+	for _, g := range c.n.config.Load().Databases {
+		out <- prometheus.MustNewConstMetric(geoBuilt, prometheus.GaugeValue, float64(g.Built.Unix()), g.File)
+	}
 }
 
 func (m *nodeMetrics) reloaded(ok bool) {
