@@ -150,7 +150,7 @@ func TestOddMessages(t *testing.T) {
 	for _, name := range names {
 		mine := summary(us.ask(all[name], false))
 		theirs := said[name]
-		verdict := judge(mine, theirs)
+		verdict := compare(mine, theirs)
 		switch {
 		case strings.HasPrefix(verdict, "wrong") && reasoned[name] == "":
 			t.Errorf("%s: %s\nours:\n%s\n%s", name, verdict, indent(mine), show(theirs))
