@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 	"github.com/meridian-gslb/meridian/registry"
 )
 
-// FuzzAnswer checks what holds of the response to any message at all, over both transports.
+// FuzzAnswer checks what holds of the response to any message at all, over both transports, and that it is the same in a batch.
 func FuzzAnswer(f *testing.F) {
 	for _, name := range []string{"www", "all", "big", "many", "alias2", "www.sub", "nx", "x.wild", "raw", "srv", "v4"} {
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeANY, dns.TypeTXT, dns.TypeDS, dns.TypeAXFR} {
@@ -32,12 +33,39 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(pack(f, t.query), t.port)
 	}
 	f.Add(pack(f, query("gslb.example", dns.TypeNS, func(m *dns.Msg) { m.SetEdns0(65535, true) })), uint16(0))
-	s := kindSnapshot(f)
+	s, others := kindSnapshot(f), mixedDatagrams(f)
 	f.Fuzz(func(t *testing.T, msg []byte, port uint16) {
+		checkTogether(t, s, others, msg, port)
 		for _, transport := range []Transport{UDP, TCP} {
 			checkResponse(t, fuzzAnswerer(s, transport), msg, port)
 		}
 	})
+}
+
+// checkTogether answers a message again and again among others, as a batch and one by one: neither answers, nor numbers, nor limits
+// are different. The message has a sender of its own, so the limits take what they look at early and late in the same order.
+func checkTogether(t *testing.T, s *registry.Snapshot, others []datagram, msg []byte, port uint16) {
+	mine := datagram{msg, netip.AddrPortFrom(netip.MustParseAddr("203.0.113.200"), port)}
+	var in []datagram
+	for i := range 2 * maxBatch {
+		in = append(in, others[(int(port)+len(msg)+i*i)%len(others)])
+		if i%3 > 0 {
+			in[i] = mine
+		}
+	}
+	alone, batched := mixedAnswerer(s, UDP), mixedAnswerer(s, UDP)
+	want := oneByOne(alone, in)
+	size := 1 + int(port)%maxBatch
+	for at := 0; at < len(in); at += size {
+		for i, got := range together(batched, in[at:min(at+size, len(in))]) {
+			if !bytes.Equal(got, want[at+i]) {
+				t.Fatalf("%x in a batch of %d: message %d\ngot  %x\nwant %x", in[at+i].msg, size, i, got, want[at+i])
+			}
+		}
+	}
+	if got, want := sum(batched), sum(alone); !reflect.DeepEqual(got, want) {
+		t.Fatalf("counters of %x in batches of %d:\ngot  %v\nwant %v", msg, size, got, want)
+	}
 }
 
 // fuzzOptions add EDNS options, one of every kind.
