@@ -86,11 +86,11 @@ func TestSteeredTXT(t *testing.T) {
 func TestSteeredSVCB(t *testing.T) {
 	runKinds(t, europe, []kindTest{
 		{"HTTPS", "ways", dns.TypeHTTPS, lines("NOERROR aa",
-			`an ways.k.example. 30 HTTPS 1 . alpn="h2,http/1.1" ipv4hint="192.0.2.1,192.0.2.3" ipv6hint="2001:db8:1::1,2001:db8:2::3"`,
+			`an ways.k.example. 30 HTTPS 1 . alpn="h2,http/1.1" port="443" ipv4hint="192.0.2.1,192.0.2.3" ipv6hint="2001:db8:1::1,2001:db8:2::3"`,
 			`an ways.k.example. 30 HTTPS 2 . alpn="h2,http/1.1" port="8443" ipv4hint="192.0.2.2"`,
 			`an ways.k.example. 30 HTTPS 3 . ipv4hint="192.0.2.4"`,
-			`an ways.k.example. 30 HTTPS 4 us.k.example.`)},
-		{"SVCB says 443 too", "_8443._https.ways", dns.TypeSVCB, lines("NOERROR aa",
+			`an ways.k.example. 30 HTTPS 4 us.k.example. port="443"`)},
+		{"SVCB", "_8443._https.ways", dns.TypeSVCB, lines("NOERROR aa",
 			`an _8443._https.ways.k.example. 30 SVCB 1 . alpn="h2,http/1.1" port="443" ipv4hint="192.0.2.1,192.0.2.3" ipv6hint="2001:db8:1::1,2001:db8:2::3"`,
 			`an _8443._https.ways.k.example. 30 SVCB 2 . alpn="h2,http/1.1" port="8443" ipv4hint="192.0.2.2"`,
 			`an _8443._https.ways.k.example. 30 SVCB 3 . ipv4hint="192.0.2.4"`,

@@ -100,9 +100,9 @@ func (ps proxies) contain(addr netip.Addr) bool {
 }
 
 // unwrap returns the message in a datagram, without the header that it begins with if it is from a proxy, and the address to answer
-// for. It is not ok if the header is not, or not all there.
+// for. It is not ok if the header is not, or not all there. From port 0 comes no proxy, but a forgery, whatever client it names.
 func (ps proxies) unwrap(msg []byte, from netip.AddrPort) (inner []byte, client netip.AddrPort, ok bool) {
-	if !ps.contain(from.Addr()) {
+	if from.Port() == 0 || !ps.contain(from.Addr()) {
 		return msg, from, true
 	}
 	size, client, outcome := parseProxy(msg)

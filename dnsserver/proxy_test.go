@@ -167,6 +167,7 @@ func TestProxyClient(t *testing.T) {
 		{"proxy for itself", proxyHeader(local, unspec, nil), "203.0.113.5:4444", eu},
 		{"proxy without header", nil, "203.0.113.5:4444", ""},
 		{"proxy with half a header", proxyFor("198.51.100.9:1234")[:14], "203.0.113.5:4444", ""},
+		{"proxy of port 0", proxyFor("198.51.100.9:1234"), "203.0.113.5:0", ""},
 		{"client of port 0", proxyFor("198.51.100.9:0"), "203.0.113.5:4444", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -20,9 +20,6 @@ const (
 	svcIPv6Hint = 6
 )
 
-// httpsPort is the port of HTTPS records that do not name one (RFC 9460 9.5).
-const httpsPort = 443
-
 // steerSVCB makes a record for each way in, which is a target, a port and protocols, in the policy's order: SvcPriority counts up from
 // 1, and the hints are the addresses of the endpoints behind it, so that HTTPS, A and AAAA never disagree (RFC 9460 2.4.3, 7).
 func (a *Answerer) steerSVCB() {
@@ -43,7 +40,9 @@ func sameWayIn(a, b *policy.Endpoint) bool {
 	return a.Port == b.Port && a.Host == b.Host && slices.Equal(a.ALPN, b.ALPN)
 }
 
-// svcb makes the record of e's way in, with hints of those in the list that share it.
+// svcb makes the record of e's way in, with hints of those in the list that share it. A port is named even if it is 443 and the type
+// HTTPS: without one clients stay with the port of their URL (RFC 9460 7.2), which is another if they came by _8443._https or by an
+// AliasMode record of such a name.
 func (a *Answerer) svcb(e *policy.Endpoint, list []policy.EndpointID) {
 	s, start := &a.set, len(a.set.buf)
 	s.buf = binary.BigEndian.AppendUint16(s.buf, uint16(len(s.RData)+1))
@@ -62,7 +61,7 @@ func (a *Answerer) svcb(e *policy.Endpoint, list []policy.EndpointID) {
 		}
 		s.endParam(at)
 	}
-	if e.Port != 0 && (e.Port != httpsPort || s.Type != wire.TypeHTTPS) {
+	if e.Port != 0 {
 		at := s.param(svcPort)
 		s.buf = binary.BigEndian.AppendUint16(s.buf, e.Port)
 		s.endParam(at)
