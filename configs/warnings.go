@@ -20,6 +20,7 @@ func (f *file) warn() {
 	f.warnSites()
 	f.warnOrder()
 	f.warnTargets()
+	f.warnWaysIn()
 	f.warnCircles()
 	f.warnSecrets()
 	f.warnDatabases(time.Now())
@@ -224,6 +225,35 @@ func (f *file) warnTargets() {
 		}
 	}
 }
+
+// warnWaysIn warns of HTTPS and SVCB records that lead to their own name where that has no address: clients look for one there, and take
+// hints only until they know (RFC 9460 7.3).
+func (f *file) warnWaysIn() {
+	for _, z := range f.zones {
+		for _, r := range z.Records {
+			if r.Steer == nil || r.Alias != "" || !slices.ContainsFunc(r.Steer.Types, oneOfTypes("HTTPS", "SVCB")) ||
+				slices.ContainsFunc(r.Steer.Types, oneOfTypes("A", "AAAA", "CNAME")) ||
+				slices.ContainsFunc(r.Static, func(s zone.StaticSpec) bool { return oneOfTypes("A", "AAAA")(s.Type) }) {
+				continue
+			}
+			at := slices.IndexFunc(f.spec.Services, func(s policy.ServiceSpec) bool { return s.Name == r.Steer.Service })
+			if at >= 0 && slices.ContainsFunc(f.spec.Services[at].Endpoints, hostless) {
+				f.warnAt([]string{"zones", z.Name, "records", r.Owner, "types"},
+					"clients look for addresses at "+hostOf(r.Owner, z.Name)+", which has none: add A and AAAA, or give each endpoint a host")
+			}
+		}
+	}
+}
+
+// oneOfTypes returns what tells some types from others.
+func oneOfTypes(names ...string) func(string) bool {
+	return func(rrtype string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, rrtype) })
+	}
+}
+
+// hostless reports whether an endpoint has addresses and no name.
+func hostless(e policy.EndpointSpec) bool { return e.Host == "" && (e.V4.IsValid() || e.V6.IsValid()) }
 
 // warnCircles warns of CNAMEs and DNAMEs of zone files that come to no end. They are served, as other servers do; answers follow them a
 // bounded number of times.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
 	"github.com/meridian-gslb/meridian/registry"
 )
 
@@ -178,6 +179,34 @@ func TestLimitsOfBatches(t *testing.T) {
 			t.Errorf("%s: %d answered, want %d", s, answered[s], burst)
 		}
 	}
+}
+
+// TestNoWorkBeyondLimits: what a batch has beyond the limit, or that is no query, is asked of the limits once and not looked up.
+func TestNoWorkBeyondLimits(t *testing.T) {
+	const burst, n = 8, 20
+	a, _ := limited(t, RateConfig{Rate: 1, Burst: burst, Slots: 1 << 10, Slip: -1}, UDP)
+	plain := pack(t, query("www.gslb.example", dns.TypeA))
+	in := slices.Repeat([]datagram{{plain, resolver}}, n)
+	together(a, in[:3]) // nothing of it must be left
+	in[2].msg = plain[:11]
+	a.begin()
+	for i, d := range in {
+		a.read(i, d.msg, d.from)
+	}
+	a.prepare(n)
+	for i := range n {
+		want := within
+		switch {
+		case i == 2:
+			want = a.batch[i].limit // nobody looks
+		case i > 5: // three were asked before
+			want = beyond
+		}
+		if got, found := a.batch[i].limit, a.spots[i] != (zone.Spot{}); got != want || found != (want == within && i != 2) {
+			t.Errorf("message %d: limit %d, want %d; looked up: %v", i, got, want, found)
+		}
+	}
+	a.end()
 }
 
 // TestCookiesInBatches: a cookie of ours, and no other, excuses a message from the limit of its sender, whatever comes beside it: it is
