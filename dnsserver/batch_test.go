@@ -209,6 +209,16 @@ func TestNoWorkBeyondLimits(t *testing.T) {
 	a.end()
 }
 
+// TestBatchOverTCP: who is there is not limited, in a batch either.
+func TestBatchOverTCP(t *testing.T) {
+	a, _ := limited(t, RateConfig{Rate: 1, Burst: 1, Slots: 1 << 10, Slip: -1}, TCP)
+	for i, got := range together(a, slices.Repeat([]datagram{{pack(t, query("mail.gslb.example", dns.TypeA)), resolver}}, 9)) {
+		if len(got) == 0 {
+			t.Errorf("message %d is not answered", i)
+		}
+	}
+}
+
 // TestCookiesInBatches: a cookie of ours, and no other, excuses a message from the limit of its sender, whatever comes beside it: it is
 // neither counted nor limited with its neighbours, nor does it excuse them.
 func TestCookiesInBatches(t *testing.T) {

@@ -29,8 +29,8 @@ func TestDNAME(t *testing.T) {
 		"q.y.wild.example A = answer 192.0.2.3 by *.wild.example.",
 		"www.whole.test TXT = redirect whole.test.",
 		"whole.test SOA = answer ns.elsewhere.test. hostmaster.whole.test. 1 3600 600 604800 10",
-		"www.child.old.example A = answer 192.0.2.5", // the longest zone has the name
-		"child.old.example DS = no data")
+		"www.child.old.example A = answer 192.0.2.5",   // the longest zone has the name
+		"child.old.example DS = redirect old.example.") // as of any name there: the zone above knows no other
 	m := s.Lookup(mustName(t, "a.b.old.example"), wire.TypeA)
 	if got := Substitute(nil, mustName(t, "a.b.old.example"), m.Cut, m.Set.RData[0]); got.String() != "a.b.new.example." {
 		t.Errorf("a.b.old becomes %s", got)

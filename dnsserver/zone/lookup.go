@@ -109,10 +109,10 @@ func (s *Set) LookupAt(m *Match, at Spot, name wire.Name, rrtype uint16) {
 }
 
 // lookupChild is lookup for the apex of another zone of ours that lies in this one. If the zone does not delegate it, the name exists
-// all the same: denying it would deny the whole child (RFC 8020 2).
+// all the same: denying it would deny the whole child (RFC 8020 2). A DNAME above it denies nothing, and is the answer.
 func (z *Zone) lookupChild(m *Match, child *Zone, rrtype uint16) {
 	z.lookup(m, hashName(child.apex), child.apex, rrtype)
-	if m.Kind == NXDomain || m.Kind == Redirect || m.Wildcard {
+	if m.Kind == NXDomain || m.Wildcard {
 		*m = Match{Kind: NoData, Zone: z, Owner: child.apex}
 	}
 }

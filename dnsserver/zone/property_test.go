@@ -49,6 +49,16 @@ func (z *naiveZone) cuts(name string) bool {
 	return false
 }
 
+// redirects says whether a name is at or below a DNAME of the zone.
+func (z *naiveZone) redirects(name string) bool {
+	for ; z.holds(name); _, name, _ = strings.Cut(name, ".") {
+		if z.data[name]["DNAME"] {
+			return true
+		}
+	}
+	return false
+}
+
 func naiveLookup(zones []*naiveZone, name, rrtype string) string {
 	z := naiveZoneOf(zones, name)
 	if z == nil {
@@ -56,7 +66,7 @@ func naiveLookup(zones []*naiveZone, name, rrtype string) string {
 	}
 	if _, above, ok := strings.Cut(name, "."); ok && rrtype == "DS" && name == z.apex && naiveZoneOf(zones, above) != nil {
 		z = naiveZoneOf(zones, above)
-		if !z.exists(name) && !z.cuts(above) {
+		if !z.exists(name) && !z.cuts(above) && !z.redirects(above) {
 			return "no data in " + z.apex
 		}
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/miekg/dns"
 )
 
-// seeds make the zones and questions: two of chance, and one with DNAMEs that lead below themselves. MERIDIAN_SEED chooses others, by
+// seeds make the zones and questions: one of chance, and two with DNAMEs that lead below themselves. MERIDIAN_SEED chooses others, by
 // commas.
 func seeds(t *testing.T) []uint64 {
 	t.Helper()
 	text := os.Getenv("MERIDIAN_SEED")
 	if text == "" {
-		return []uint64{20261124, 206, 407}
+		return []uint64{20261124, 28, 407}
 	}
 	var out []uint64
 	for part := range strings.SplitSeq(text, ",") {

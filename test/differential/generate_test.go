@@ -55,7 +55,7 @@ var weights = []struct {
 	kind  string
 	count int
 }{
-	{"address", 6}, {"text", 3}, {"big", 1}, {"mx", 2}, {"srv", 2}, {"cname", 5}, {"cut", 4}, {"dname", 1},
+	{"address", 6}, {"text", 3}, {"big", 1}, {"mx", 2}, {"srv", 2}, {"cname", 5}, {"cut", 4}, {"dname", 3},
 	{"other", 3}, {"unknown", 1}, {"https", 2}, {"wildaddress", 2}, {"wildcname", 2}, {"wildother", 2}, {"deep", 2},
 }
 
@@ -151,8 +151,23 @@ func (g *generator) set(owner, kind string) {
 	g.data(owner, ttl, kind)
 }
 
-// target returns a name to point to: often one that is there, or made, or elsewhere.
+// longest returns a name of 255 bytes below another.
+func longest(name string) string {
+	for rest := 254 - len(name); rest > 0; {
+		n := min(rest, 51)
+		if rest == n+1 {
+			n--
+		}
+		name, rest = strings.Repeat("l", n-1)+"."+name, rest-n
+	}
+	return name
+}
+
+// target returns a name to point to: often one that is there, or made, or elsewhere, seldom one that a DNAME makes short, or that is as long as can be.
 func (g *generator) target() string {
+	if g.IntN(12) == 0 {
+		return []string{".", "invalid.", longest(g.zone.apex)}[g.IntN(3)]
+	}
 	switch g.IntN(8) {
 	case 0:
 		return "www.elsewhere.invalid."
