@@ -38,15 +38,17 @@ func TestCountersOutliveSnapshots(t *testing.T) {
 	for i, s := range []*registry.Snapshot{first, first, second, third, first} {
 		a.Snapshot = func() *registry.Snapshot { return s }
 		answer(t, a, query("www.gslb.example", dns.TypeA, subnet("192.0.2.0/24")))
-		answer(t, a, query("www.gslb.example", dns.TypeA, subnet("198.51.100.0/24")))
+		for range 2 {
+			answer(t, a, query("www.gslb.example", dns.TypeA, subnet("198.51.100.0/24")))
+		}
 		answer(t, a, query("nx.elsewhere.test", dns.TypeA))
 		got := sum(a)
-		for _, site := range []string{"eu", "us"} {
-			if n := got.answers[answerKey{"www.gslb.example", site, "geo"}]; n != uint64(i+1) {
+		for site, each := range map[string]int{"eu": 1, "us": 2} {
+			if n := got.answers[answerKey{"www.gslb.example", site, "geo"}]; n != uint64(each*(i+1)) {
 				t.Errorf("after %d: %d answers of %s: %v", i+1, n, site, got.answers)
 			}
 		}
-		if n := got.requests[requestKey{"udp", "ipv4", "A", "gslb.example"}]; n != uint64(2*i+2) {
+		if n := got.requests[requestKey{"udp", "ipv4", "A", "gslb.example"}]; n != uint64(3*i+3) {
 			t.Errorf("after %d: requests %v", i+1, got.requests)
 		}
 		if n := got.responses[[2]string{"REFUSED", ""}]; n != uint64(i+1) {
@@ -61,6 +63,49 @@ func TestCountersOutliveSnapshots(t *testing.T) {
 	}
 	if n := len(a.counters.zoneAt); n != len(first.Zones.Zones()) || met != 1 || a.counters.nowhere == nil {
 		t.Errorf("counters of %d zones of %d are at hand, those of earlier snapshots among them", met, n)
+	}
+}
+
+// TestCountersOfZonesThatComeBack: a zone that was away for a while, in which nobody asked anything, is counted from the beginning, and its
+// records are.
+func TestCountersOfZonesThatComeBack(t *testing.T) {
+	with, without := testSnapshot(t, nil), hostsSnapshot(t, zoneOf("a.example", static("@", "A", "192.0.2.1")))
+	current := with
+	a := testAnswerer(with, UDP)
+	a.Snapshot = func() *registry.Snapshot { return current }
+	for round := range 3 {
+		current = with
+		answer(t, a, query("all.gslb.example", dns.TypeA))
+		got := sum(a)
+		if n := got.requests[requestKey{"udp", "ipv4", "A", "gslb.example"}]; n != 1 {
+			t.Errorf("round %d: requests %v", round, got.requests)
+		}
+		if n := got.answers[answerKey{"all.gslb.example", "eu", "static"}]; n != 1 {
+			t.Errorf("round %d: answers %v", round, got.answers)
+		}
+		current = without
+		a.renew()
+		if got := sum(a); len(got.requests)+len(got.answers) > 0 {
+			t.Errorf("round %d: numbers of what is no more: %v", round, got)
+		}
+	}
+}
+
+// TestCountersOfDS: a DS is counted for the zone above, where it is, and the zone itself for what it has, whichever comes first; and IPv4
+// is IPv4 in whatever form.
+func TestCountersOfDS(t *testing.T) {
+	a := testAnswerer(testSnapshot(t, nil), UDP)
+	mapped := netip.MustParseAddrPort("[::ffff:203.0.113.5]:53")
+	for range 3 {
+		answer(t, a, query("child.other.example", dns.TypeDS))
+		answerFrom(t, a, query("host.child.other.example", dns.TypeA), mapped)
+		answerFrom(t, a, query("child.other.example", dns.TypeDS), netip.MustParseAddrPort("[2001:db8::1]:53"))
+	}
+	want := map[requestKey]uint64{
+		{"udp", "ipv4", "DS", "other.example"}: 3, {"udp", "ipv6", "DS", "other.example"}: 3, {"udp", "ipv4", "A", "child.other.example"}: 3,
+	}
+	if got := sum(a).requests; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

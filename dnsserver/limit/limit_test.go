@@ -88,6 +88,72 @@ func TestMixedFamilies(t *testing.T) {
 	}
 }
 
+// TestSeveralAtOnce: several queries are allowed together if and only if each would be, one after the other, and count as many; else they
+// count for nothing.
+func TestSeveralAtOnce(t *testing.T) {
+	const burst = 40
+	dice := rand.New(rand.NewPCG(1, 2))
+	for round := range 300 {
+		together, alone := testLimiter(1, burst), testLimiter(1, burst)
+		network := netip.MustParsePrefix([]string{"192.0.2.0/24", "192.0.2.0/31", "2001:db8::/127", "2001:db8:1:2::/63"}[round%4])
+		now := time.Duration(0)
+		for range 60 {
+			addr, n := randomIn(dice, network), 1+dice.IntN(burst/2)
+			now += time.Duration(dice.IntN(3)) * time.Second
+			got := together.Allow(addr, n, now)
+			if !got { // as many as there is room for
+				for n = 0; together.Allow(addr, 1, now); n++ {
+				}
+			}
+			for i := range n {
+				if !alone.Allow(addr, 1, now) {
+					t.Fatalf("round %d: of %d together, alone only %d", round, n, i)
+				}
+			}
+			if !got && alone.Allow(addr, 1, now) {
+				t.Fatalf("round %d: more than %d alone", round, n)
+			}
+		}
+	}
+}
+
+// TestSameBits: networks whose bits are the same, but of another length or family, are others.
+func TestSameBits(t *testing.T) {
+	const burst = 10
+	for _, tt := range []struct{ full, other string }{
+		{"2001:db8:0:100::/56", "20:10d:b800:1::1"}, {"2001:db8:1::/48", "20:10d:b800:100::1"}, {"2001:db8:1::/48", "0:2001:db8:1::1"},
+		{"32.1.13.184/32", "2001:db8::1"}, {"10.1.64.0/18", "0.0.40.5"},
+	} {
+		l, dice := testLimiter(1, burst), rand.New(rand.NewPCG(1, 2))
+		for range 10_000 {
+			l.Allow(randomIn(dice, netip.MustParsePrefix(tt.full)), 1, 0)
+		}
+		if got := allowed(l, tt.other, 2*burst, 0); got != burst {
+			t.Errorf("after all of %s: %d of %s, want %d", tt.full, got, tt.other, burst)
+		}
+	}
+}
+
+// TestLongQuiet: who was quiet for any time, while others were not, has all of its burst again, though times are kept modulo their range.
+func TestLongQuiet(t *testing.T) {
+	const burst = 10
+	const epoch = time.Duration((1<<epochBits)*1_000_000_000/(MaxRate*perQuery)) + time.Second
+	for epochs := 1; epochs <= 12; epochs++ {
+		l := testLimiter(MaxRate, burst)
+		if got := allowed(l, "192.0.2.1", 2*burst, 0); got != burst {
+			t.Fatalf("%d allowed, want %d", got, burst)
+		}
+		now := time.Duration(0)
+		for range epochs {
+			now += epoch
+			l.Allow(netip.MustParseAddr("198.51.100.1"), 1, now)
+		}
+		if got := allowed(l, "192.0.2.1", 2*burst, now); got != burst {
+			t.Errorf("after %v: %d allowed, want %d", now, got, burst)
+		}
+	}
+}
+
 func TestExempt(t *testing.T) {
 	l := New(Config{Rate: 1, Burst: 1, Slots: MinSlots, Key: testKey, Exempt: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("::ffff:192.0.2.0/120"),
