@@ -15,6 +15,15 @@ import (
 // TestBusyWorkerKeepsNothing: after a reload, the next batch lets go of all that answers of earlier ones pointed to: names, records,
 // steering, and what policies know of places. A long answer before it leaves more behind than short ones after it would wash away.
 func TestBusyWorkerKeepsNothing(t *testing.T) {
+	keepsNothing(t, func(a *Answerer) { answer(t, a, query("nowhere.test", dns.TypeA)) })
+}
+
+// TestIdleWorkerKeepsNothing: so does a worker that nobody asks any more.
+func TestIdleWorkerKeepsNothing(t *testing.T) { keepsNothing(t, (*Answerer).renew) }
+
+// keepsNothing sees that an Answerer lets go of an old snapshot when next is called, after the new one came.
+func keepsNothing(t *testing.T, next func(*Answerer)) {
+	t.Helper()
 	world := func() *registry.Snapshot {
 		return hostsSnapshot(t,
 			zoneOf("b.example", static("one", "CNAME", "two"), static("two", "CNAME", "three"), static("three", "CNAME", "steered"), static("us", "A", "192.0.2.1|192.0.2.2"),
@@ -45,7 +54,7 @@ func TestBusyWorkerKeepsNothing(t *testing.T) {
 	plan := weak.Make(current.Plan)
 	endpoint := weak.Make(current.Plan.Endpoint(policy.EndpointID(0)))
 	current = world()
-	answer(t, a, query("nowhere.test", dns.TypeA))
+	next(a)
 	runtime.GC()
 	for i, n := range names {
 		if n.Value() != nil {
