@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
-	"github.com/meridian-gslb/meridian/dnsserver/zone"
 	"github.com/meridian-gslb/meridian/policy"
 )
 
@@ -57,10 +56,10 @@ func (a *Answerer) forget() {
 // renew lets go of an old snapshot. A worker without work calls it now and then.
 func (a *Answerer) renew() { a.begin() }
 
-// read reads message i of the batch.
+// read reads message i of the batch. Of the first, which may be the only one, it finds the Spot; of the others prepare does.
 func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
 	m := &a.batch[i]
-	m.outcome, a.spots[i] = wire.Drop, zone.Spot{} // one of an earlier batch may be of another Set
+	m.outcome = wire.Drop
 	if len(a.proxies) > 0 {
 		var ok bool
 		if msg, from, ok = a.proxies.unwrap(msg, from); !ok {
@@ -76,7 +75,7 @@ func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
 		a.counters.drop(dropMalformed)
 		return
 	}
-	if i == 0 { // the only one, perhaps
+	if i == 0 {
 		a.spots[0] = a.snapshot.Zones.Spot(m.query.Name)
 	}
 }

@@ -114,3 +114,19 @@ func TestOneDecision(t *testing.T) {
 		}
 	}
 }
+
+// TestWorkingMemoryIsBounded: what is made for one answer is given back before the next.
+func TestWorkingMemoryIsBounded(t *testing.T) {
+	a := testAnswerer(kindSnapshot(t), UDP)
+	grown := 0
+	for round := range 100 {
+		for _, q := range []*dns.Msg{query("txt.k.example", dns.TypeTXT), query("ways.k.example", dns.TypeHTTPS), query("x.d2.k.example", dns.TypeA)} {
+			answer(t, a, q)
+		}
+		if n := cap(a.set.buf) + cap(a.names); round == 0 {
+			grown = n
+		} else if n != grown {
+			t.Fatalf("round %d: %d bytes, %d after the first", round, n, grown)
+		}
+	}
+}
