@@ -216,8 +216,14 @@ func (d *decoder) reference(v value, what, word string, known names) {
 		d.errors.total++
 		return
 	}
-	suggestion := nearest(word, known.list)
-	msg := fmt.Sprintf("unknown %s %q", what, word)
+	msg, suggestion := unknown(what, word, known)
+	d.report(v.at, v.path, suggestion, msg)
+}
+
+// unknown says that a word names nothing that exists, and the word that was probably meant, "" if none is.
+func unknown(what, word string, known names) (msg, suggestion string) {
+	suggestion = nearest(word, known.list)
+	msg = fmt.Sprintf("unknown %s %q", what, word)
 	if suggestion == "" {
 		if len(known.list) == 0 {
 			msg += fmt.Sprintf("; the file defines no %s", what)
@@ -225,7 +231,7 @@ func (d *decoder) reference(v value, what, word string, known names) {
 			msg += "; there is " + abridge(known.list)
 		}
 	}
-	d.report(v.at, v.path, suggestion, msg)
+	return msg, suggestion
 }
 
 // names are the words that a kind of reference may use, in the order of the file.

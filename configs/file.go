@@ -36,6 +36,7 @@ type file struct {
 	listens    []listener
 	consulSite map[string]string // datacenter -> site
 	zoneFiles  []zoneFile
+	misread    map[place]bool // lines of zone files that were blamed for what they refer to
 
 	newNetworks bool // a file of networks or a geo database was read
 	ruled       []ruledRegion
@@ -57,6 +58,7 @@ func newFile(name string, data []byte, where setting) *file {
 		probes:     map[string]probes.Check{},
 		uses:       map[string]bool{},
 		hidden:     map[string]bool{},
+		misread:    map[place]bool{},
 		index:      map[*yaml.Node]map[string]yaml.Pair{},
 	}
 }

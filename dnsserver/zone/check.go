@@ -27,9 +27,10 @@ func (d *draft) check(s *Set) {
 	}
 }
 
-// checkFile checks the name servers in the zone file. What a policy answers would not do for one, whatever other servers think of the
-// file.
+// checkFile checks the name servers in the zone file, and the names that it steers. What a policy answers would not do for a server,
+// whatever other servers think of the file.
 func (d *draft) checkFile(s *Set) {
+	d.checkSteered(s)
 	for _, i := range d.zone.servers {
 		if d.faults >= maxFaults {
 			return
@@ -40,6 +41,25 @@ func (d *draft) checkFile(s *Set) {
 				if at, ok := d.spec.RRs.search(d.zone.nameOf(n), wire.TypeNS, name); ok {
 					d.fault(at, "%s %s; the addresses of a name server must be static", show(wire.Name(name)), why)
 				}
+			}
+		}
+	}
+}
+
+// checkSteered refuses names that the zone file steers and that belong to another zone.
+func (d *draft) checkSteered(s *Set) {
+	if len(d.spec.RRs.Steers()) == 0 {
+		return
+	}
+	for i := range d.zone.nodes {
+		n := &d.zone.nodes[i]
+		if !n.steered() || d.faults >= maxFaults {
+			continue
+		}
+		name := d.zone.nameOf(n)
+		if z := s.Zone(name); z != d.zone {
+			if at, ok := d.spec.RRs.search(name, TypeSteered, nil); ok {
+				d.fault(at, "%s belongs to zone %s, so it would never be answered from here; write it there", show(name), z.name)
 			}
 		}
 	}
