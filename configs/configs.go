@@ -155,6 +155,7 @@ func parseFile(name string, data []byte, where setting) (*Config, Files, error) 
 	}
 	f.warn()
 	f.config.Warnings = f.warnings.sorted()
+	f.showLines(f.config.Warnings)
 	f.config.name, f.config.text = name, string(data)
 	f.config.zones = make(map[string]readZone, len(f.zoneFiles))
 	for _, z := range f.zoneFiles {

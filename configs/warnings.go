@@ -20,6 +20,7 @@ func (f *file) warn() {
 	f.warnSites()
 	f.warnOrder()
 	f.warnTargets()
+	f.warnTypes()
 	f.warnCircles()
 	f.warnSecrets()
 	f.warnDatabases(time.Now())

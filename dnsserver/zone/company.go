@@ -134,8 +134,11 @@ func (b *builder) company(o *owner, file []set, steered TypeSet) {
 			return
 		}
 		for i, set := range o.sets {
-			if t := set.Type; o.from[i] >= 0 && (t == wire.TypeCNAME || steered.Has(t) || steered.Has(wire.TypeCNAME) || t == wire.TypeNS && !bytes.Equal(o.name, b.apex)) {
-				b.problem(at(r, r.Static[o.from[i]].Type), "the zone file steers %q, which answers %s; a static %s cannot stand beside it", r.Owner, steered, typeName(t))
+			t := set.Type
+			alone := t == wire.TypeCNAME || steered.Has(wire.TypeCNAME) || t == wire.TypeNS && !bytes.Equal(o.name, b.apex)
+			if o.from[i] >= 0 && (alone || steered.Has(t)) {
+				key := at(r, r.Static[o.from[i]].Type)
+				b.problem(key, "the zone file steers %q, which answers %s; a static %s cannot stand beside it", r.Owner, steered, typeName(t))
 			}
 		}
 	}

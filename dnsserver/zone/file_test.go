@@ -28,7 +28,8 @@ func rrsOf(t testing.TB, origin string, lines ...string) *RRs {
 			way := strings.Join(f[2:], " ")
 			if ways[way] == nil {
 				f = append(f, "-")
-				ways[way] = rrs.AddSteer(FileSteer{SteerSpec{Service: f[2], Policy: strings.Trim(f[3], "-"), Types: strings.Fields(strings.Trim(strings.Join(f[4:], " "), "-"))}, file, uint32(i + 1)})
+				types := strings.Fields(strings.Trim(strings.Join(f[4:], " "), "-"))
+				ways[way] = rrs.AddSteer(FileSteer{SteerSpec{Service: f[2], Policy: strings.Trim(f[3], "-"), Types: types}, owner, file, uint32(i + 1)})
 			}
 			rrs.Append(RR{Owner: owner, Type: TypeSteered, TTL: 300, RData: ways[way], File: file, Line: uint32(i + 1)})
 			continue

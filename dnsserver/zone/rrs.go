@@ -14,8 +14,9 @@ const TypeSteered uint16 = 0
 // A FileSteer is one way in which lines of a zone file steer names, and the first of these lines.
 type FileSteer struct {
 	SteerSpec
-	File uint16 // position in the files of the RRs
-	Line uint32
+	Owner wire.Name
+	File  uint16 // position in the files of the RRs
+	Line  uint32
 }
 
 // An RR is one record of a zone file.

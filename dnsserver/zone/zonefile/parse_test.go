@@ -163,9 +163,10 @@ func TestSteered(t *testing.T) {
 	}
 	var ways []string
 	for _, s := range rrs.Steers() {
-		ways = append(ways, fmt.Sprintf("%s:%d %s %s %v", rrs.Files()[s.File], s.Line, s.Service, s.Policy, s.Types))
+		ways = append(ways, fmt.Sprintf("%s:%d %s%s %s %v", rrs.Files()[s.File], s.Line, s.Owner, s.Service, s.Policy, s.Types))
 	}
-	if want := []string{"zones/z:2 web close-by []", "zones/z:5 web  [HTTPS A]", "zones/z:6 h.osts_1-x  [CNAME]", "zones/y:5 s$  []"}; !slices.Equal(ways, want) {
+	if want := []string{"zones/z:2 www.example.org.web close-by []", "zones/z:5 example.org.web  [HTTPS A]", "zones/z:6 x.example.org.h.osts_1-x  [CNAME]",
+		"zones/y:5 z.sub.example.org.s$  []"}; !slices.Equal(ways, want) {
 		t.Errorf("got %q", ways)
 	}
 	if new(zone.RRs).Steers() != nil || (*zone.RRs)(nil).Steers() != nil {

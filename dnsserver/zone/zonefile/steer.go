@@ -37,7 +37,7 @@ func (f *file) steer(dst []byte, kind string, e *entry, i int) ([]byte, error) {
 	if rdata, ok := f.parser.steers[string(f.rebuilt)]; ok {
 		return append(dst, rdata...), nil
 	}
-	s := zone.FileSteer{File: f.pos, Line: uint32(e.line)}
+	s := zone.FileSteer{Owner: bytes.Clone(f.owner), File: f.pos, Line: uint32(e.line)}
 	for j := i; j < len(e.tokens); j++ {
 		if e.tokens[j].quoted {
 			return dst, fmt.Errorf("%q is quoted, but names of services, policies and types are not", e.word(j))
