@@ -70,9 +70,9 @@ func (f *file) decode(root *yaml.Node) {
 		f.errorf(f.root, "the file is empty; it needs at least a zone or a route (see \"meridian schema\")")
 		return
 	}
-	f.declare(root)
 	sections := map[string]value{}
 	f.object(f.root, inFile, func(key string, v value) { sections[key] = v })
+	f.declare(root)
 	for _, s := range []struct {
 		key    string
 		decode func(value)
