@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -157,27 +158,34 @@ func (d *draft) checkChain(s *Set, first wire.Name, path []string) {
 
 // checkServer checks the target of an NS record: a name with static addresses, if it is ours.
 func (d *draft) checkServer(s *Set, o *owner, name wire.Name, path []string) {
+	if why := s.serverFault(o.name, name); why != "" {
+		d.problem(path, "%s", why)
+	}
+}
+
+// serverFault says what is wrong with a name as that of a server for an owner of NS records, or nothing.
+func (s *Set) serverFault(owner, name wire.Name) string {
 	m := s.Lookup(name, wire.TypeA)
 	if why := s.dynamic(name); why != "" && m.Kind != Alias && m.Kind != Redirect {
-		d.problem(path, "%s %s; the addresses of a name server must be static", show(name), why)
-		return
+		return fmt.Sprintf("%s %s; the addresses of a name server must be static", show(name), why)
 	}
 	switch m.Kind {
 	case NotAuth, Answer:
 	case Alias, Redirect:
-		d.problem(path, "%s is an alias (CNAME); a name server needs the name it stands for (RFC 2181 10.3)", show(name))
+		return fmt.Sprintf("%s is an alias (CNAME); a name server needs the name it stands for (RFC 2181 10.3)", show(name))
 	case Referral:
-		if !bytes.Equal(m.Cut, o.name) {
-			return // the glue is the other delegation's affair
+		if !bytes.Equal(m.Cut, owner) {
+			return "" // the glue is the other delegation's affair
 		}
 		if n := m.Zone.node(name); n == nil || m.Zone.rrset(n, wire.TypeA) == nil && m.Zone.rrset(n, wire.TypeAAAA) == nil {
-			d.problem(path, "%s is inside the delegation, so it needs its address (A or AAAA) here as glue", show(name))
+			return fmt.Sprintf("%s is inside the delegation, so it needs its address (A or AAAA) here as glue", show(name))
 		}
 	default:
 		if s.Lookup(name, wire.TypeAAAA).Kind != Answer {
-			d.problem(path, "%s is in zone %s, which has no address for it; add an A or AAAA record", show(name), m.Zone.name)
+			return fmt.Sprintf("%s is in zone %s, which has no address for it; add an A or AAAA record", show(name), m.Zone.name)
 		}
 	}
+	return ""
 }
 
 // show returns a name in presentation form without the final dot.
