@@ -91,9 +91,9 @@ func (c *Client) Override(ctx context.Context, t registry.Target, req OverrideRe
 	return o, c.do(ctx, http.MethodPut, req, &o, append([]string{"overrides"}, strings.Split(t.String(), "/")...)...)
 }
 
-// EndOverride ends an override.
-func (c *Client) EndOverride(ctx context.Context, t registry.Target) error {
-	return c.do(ctx, http.MethodDelete, nil, nil, append([]string{"overrides"}, strings.Split(t.String(), "/")...)...)
+// EndOverride ends an override, and returns what else is in force for its endpoints.
+func (c *Client) EndOverride(ctx context.Context, t registry.Target) (ended OverrideEnded, err error) {
+	return ended, c.do(ctx, http.MethodDelete, nil, &ended, append([]string{"overrides"}, strings.Split(t.String(), "/")...)...)
 }
 
 // Overrides returns what is in force.
