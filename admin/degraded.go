@@ -17,6 +17,9 @@ func (s *Server) degraded(st *Status, refused int) []string {
 	var out []string
 	if c := st.Config; c.Problem != "" {
 		first, _, _ := strings.Cut(c.Problem, "\n")
+		if c.More > 0 {
+			first += fmt.Sprintf(", and %d more", c.More)
+		}
 		out = append(out, fmt.Sprintf("the last reload, at %s, was refused, and what was loaded at %s serves: %s",
 			c.Tried.Format(time.RFC3339), c.Loaded.Format(time.RFC3339), first))
 	}

@@ -40,6 +40,7 @@ type ConfigStatus struct {
 	Loaded  time.Time `json:"loaded"`            // when what serves was read
 	Tried   time.Time `json:"tried"`             // when a reload was tried last; equal to Loaded if none failed since
 	Problem string    `json:"problem,omitempty"` // why the last reload was refused; "" = it was not
+	More    int       `json:"more,omitempty"`    // problems beside the first that Problem tells
 }
 
 // A Listen holds the addresses that are served, as bound.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -96,7 +97,7 @@ func (p *parser) include(name string, origin wire.Name, t ttls) error {
 	}
 	in, err := p.source.FS.Open(name)
 	if err != nil {
-		return err
+		return cannotOpen(err)
 	}
 	defer in.Close() //nolint:errcheck // nothing was written
 	p.open = append(p.open, name)
@@ -104,6 +105,17 @@ func (p *parser) include(name string, origin wire.Name, t ttls) error {
 	f.read()
 	p.open = p.open[:len(p.open)-1]
 	return nil
+}
+
+// cannotOpen says why a file cannot be opened; which one it is, its reader knows.
+func cannotOpen(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("there is no such file")
+	}
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 // read reads the entries of the file to the end.

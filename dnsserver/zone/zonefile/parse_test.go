@@ -183,7 +183,7 @@ func TestProblems(t *testing.T) {
 		files []string
 		want  []string // file:line, a blank, part of the message
 	}{
-		{[]string{"y", ""}, []string{"z:0 not exist"}},
+		{[]string{"y", ""}, []string{"z:0 there is no such file"}},
 		{[]string{"z", "a A 192.0.2.1\nb A 192.0.2.300\nc MX mail\nd A 192.0.2.1\ne BOGUS x"}, []string{`z:2 "192.0.2.300" is not an IPv4 address`, `z:3 "mail" is not a value of type MX, which is a preference and a name`, `z:5 no record type "BOGUS"`}},
 		{[]string{"z", "a A ::1\na AAAA 192.0.2.1\na A\na AAAA \"::1\""}, []string{"z:1 not an IPv4 address", "z:2 not an IPv6 address", "z:3 not a value of type A", "z:4 not a value of type AAAA"}},
 		{[]string{"z", "a TXT ( \"x\" \n y\n)\nb A x\n"}, []string{"z:4 not an IPv4 address"}},
@@ -203,7 +203,7 @@ func TestProblems(t *testing.T) {
 			[]string{"z:1 type A", "z:2 TYPE731", "z:3 CAA", "z:4 HTTPS", "z:5 TLSA", "z:6 no value", "z:7 MX", "z:8 SRV", "z:9 one name", "z:10 quoted", "z:11 empty label"}},
 		{[]string{"z", "a TXT\na TXT " + strings.Repeat("x", 256) + "\na TXT \\999"}, []string{"z:1 TXT", "z:2 255", "z:3 escape"}},
 		{[]string{"z", "@ SOA a b x 1 1 1 1\n@ SOA a b 1 1 1 1 x\n@ SOA a b 1\n@ SOA a..b b 1 1 1 1 1"}, []string{"z:1 serial", "z:2 not a time", "z:3 SOA", "z:4 empty label"}},
-		{[]string{"z", "$INCLUDE y\n$INCLUDE /etc/passwd\n$INCLUDE ../x\n$INCLUDE\n$INCLUDE \"\"\n$INCLUDE z a..b"}, []string{"z:1 not exist", "z:2 directory of the zone file", "z:3 directory of the zone file", "z:4 takes", "z:5 without a name", "z:6 empty label"}},
+		{[]string{"z", "$INCLUDE y\n$INCLUDE /etc/passwd\n$INCLUDE ../x\n$INCLUDE\n$INCLUDE \"\"\n$INCLUDE z a..b"}, []string{"z:1 $INCLUDE of y: there is no such file", "z:2 directory of the zone file", "z:3 directory of the zone file", "z:4 takes", "z:5 without a name", "z:6 empty label"}},
 		{[]string{"z", "$INCLUDE y", "y", "a A x\n$INCLUDE z"}, []string{"y:1 not an IPv4 address", "y:2 circle"}},
 		{deep, []string{"f6:1 more than 8"}},
 		{[]string{"z", "$GENERATE 1-2 a A\n$GENERATE 2-1 a A x\n$GENERATE 1 a A x\n$GENERATE 1-2/0 a A x\n$GENERATE 1-9 a$ A 192.0.2.300"}, []string{"z:1 takes a range", "z:2 not a range", "z:3 not a range", "z:4 not a range", "z:5 for 1: "}},
