@@ -13,8 +13,8 @@ import (
 )
 
 // warnTypes warns of types that names are steered by and that no endpoint of their service can answer: the answer is empty, whatever
-// works. Each is told once, at the first name. A service without endpoints of its own is filled by a registry, and what comes from there
-// is not known.
+// works. Each is told once, at the first name. A service without endpoints of its own, or one that Consul fills, is not warned of: what comes
+// from a registry is not known.
 func (f *file) warnTypes() {
 	told := map[string]bool{}
 	fresh := func(msg string) bool {
@@ -85,5 +85,5 @@ func (f *file) unanswered(s *zone.SteerSpec, rrtype string) string {
 func (f *file) answers(service string, rrtype uint16) bool {
 	plan := f.config.Compiled.Plan()
 	id, ok := plan.ServiceByName(service)
-	return !ok || len(plan.Endpoints(id)) == 0 || plan.HasFamily(id, dnsserver.FamilyOf(rrtype))
+	return !ok || len(plan.Endpoints(id)) == 0 || f.config.Wanted.Services[service] != "" || plan.HasFamily(id, dnsserver.FamilyOf(rrtype))
 }

@@ -30,7 +30,11 @@ func (c *Config) Written(key string) Written {
 		}
 		n = value
 	}
-	if n != nil {
+	switch {
+	case n == nil:
+	case n.Kind == yaml.Mapping && !strings.Contains(key, "."):
+		w.Text = "a section" // as a whole it may hold secrets
+	default:
 		w.Text = clip(inline(n))
 	}
 	return w
