@@ -54,6 +54,12 @@ func misread(err error, body []byte, v any) string {
 		}
 		return said
 	}
+	if bad := (*json.SyntaxError)(nil); errors.As(err, &bad) {
+		return fmt.Sprintf("it is not JSON, as byte %d shows", bad.Offset)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return "the JSON ends in its midst"
+	}
 	said := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), "policy: ")
 	if field := culprit(body, v); field != "" {
 		return field + ": " + said

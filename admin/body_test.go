@@ -33,7 +33,8 @@ func TestWrongTypesNameTheField(t *testing.T) {
 		{`["192.0.2.3"]`, "an object is expected, not a list"},
 		{`"192.0.2.3"`, "an object is expected, not a string"},
 		{`{"adress":"192.0.2.3"}`, `unknown field "adress"`},
-		{`{"address":"192.0.2.3"`, "unexpected EOF"},
+		{`{"address":"192.0.2.3"x}`, "it is not JSON, as byte 23 shows"},
+		{`{"address":"192.0.2.3"`, "the JSON ends in its midst"},
 		{"{" + many(100) + `"ttl":"soon"}`, `expected: "soon" is not a duration`},
 	} {
 		b.refused(http.MethodPut, "/v1/services/web/endpoints/three", c.body, http.StatusBadRequest, c.want)

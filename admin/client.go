@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/meridian-gslb/meridian/dnsserver"
@@ -91,9 +92,9 @@ func (c *Client) Override(ctx context.Context, t registry.Target, req OverrideRe
 	return o, c.do(ctx, http.MethodPut, req, &o, append([]string{"overrides"}, strings.Split(t.String(), "/")...)...)
 }
 
-// EndOverride ends an override.
-func (c *Client) EndOverride(ctx context.Context, t registry.Target) error {
-	return c.do(ctx, http.MethodDelete, nil, nil, append([]string{"overrides"}, strings.Split(t.String(), "/")...)...)
+// EndOverride ends an override, and returns what else is in force for its endpoints.
+func (c *Client) EndOverride(ctx context.Context, t registry.Target) (ended OverrideEnded, err error) {
+	return ended, c.do(ctx, http.MethodDelete, nil, &ended, append([]string{"overrides"}, strings.Split(t.String(), "/")...)...)
 }
 
 // Overrides returns what is in force.
@@ -204,9 +205,38 @@ func refusal(status int, content []byte, address string) error {
 }
 
 // unreachable says that nobody answered, and what could be done.
-func (c *Client) unreachable(err error) error {
-	if u := (*url.Error)(nil); errors.As(err, &u) {
-		err = u.Err
+func (c *Client) unreachable(err error) error { return &unreachableError{c.address, err} }
+
+// An unreachableError is a request without an answer.
+type unreachableError struct {
+	address string
+	err     error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("no answer from the admin API at %s: %s (is Meridian running? --admin or MERIDIAN_ADMIN names another address)", e.address, e.why())
+}
+
+func (e *unreachableError) Unwrap() error { return e.err }
+
+// why says in a few words what the network has to say.
+func (e *unreachableError) why() string {
+	var unknown *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(e.err, &unknown) && unknown.IsNotFound:
+		return fmt.Sprintf("there is no host %q", unknown.Name)
+	case errors.Is(e.err, syscall.ECONNREFUSED):
+		return "nothing listens there"
+	case errors.Is(e.err, syscall.EHOSTUNREACH), errors.Is(e.err, syscall.ENETUNREACH):
+		return "the network does not lead there"
+	case errors.Is(e.err, io.EOF), errors.Is(e.err, syscall.ECONNRESET):
+		return "it closed the connection"
+	case errors.As(e.err, &timeout) && timeout.Timeout():
+		return "it took too long"
 	}
-	return fmt.Errorf("no answer from the admin API at %s: %w (is Meridian running? --admin or MERIDIAN_ADMIN names another address)", c.address, err)
+	if u := (*url.Error)(nil); errors.As(e.err, &u) {
+		return u.Err.Error()
+	}
+	return e.err.Error()
 }

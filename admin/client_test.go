@@ -58,8 +58,8 @@ func TestClient(t *testing.T) {
 	if err != nil || o.State != policy.Down || o.Endpoints != 1 || o.Reason != "50% <&>" {
 		t.Errorf("Override: %+v %v", o, err)
 	}
-	if err := c.EndOverride(ctx, site); err != nil {
-		t.Errorf("EndOverride: %v", err)
+	if ended, err := c.EndOverride(ctx, site); err != nil || ended.Target != site || ended.Warnings != nil {
+		t.Errorf("EndOverride: %+v %v", ended, err)
 	}
 
 	stored, err := c.Register(ctx, embedded.Registration{Service: "web", Name: "three", Address: []netip.Addr{netip.MustParseAddr("192.0.2.3")}, TTL: embedded.Duration(time.Minute)})
@@ -96,7 +96,7 @@ func TestClientErrors(t *testing.T) {
 	if _, err := c.Resolve(ctx, "us-eats"); !errors.As(err, &e) || !e.BadInput() || !strings.Contains(err.Error(), "did you mean site/us-east?") {
 		t.Errorf("Resolve: %v", err)
 	}
-	if err := c.EndOverride(ctx, registry.Target{Kind: registry.KindEndpoint, Name: "web/a b%2F"}); !errors.As(err, &e) || !e.BadInput() || !strings.Contains(err.Error(), "endpoint/web/a b%2F") {
+	if _, err := c.EndOverride(ctx, registry.Target{Kind: registry.KindEndpoint, Name: "web/a b%2F"}); !errors.As(err, &e) || !e.BadInput() || !strings.Contains(err.Error(), "endpoint/web/a b%2F") {
 		t.Errorf("EndOverride of an odd name: %v", err)
 	}
 	b.reload = func(context.Context) (Reloaded, error) {

@@ -17,6 +17,9 @@ func (s *Server) degraded(st *Status, refused int) []string {
 	var out []string
 	if c := st.Config; c.Problem != "" {
 		first, _, _ := strings.Cut(c.Problem, "\n")
+		if c.More > 0 {
+			first += fmt.Sprintf(", and %d more", c.More)
+		}
 		out = append(out, fmt.Sprintf("the last reload, at %s, was refused, and what was loaded at %s serves: %s",
 			c.Tried.Format(time.RFC3339), c.Loaded.Format(time.RFC3339), first))
 	}
@@ -116,6 +119,39 @@ func (s *Server) leftWithout(o registry.Override) []string {
 		default:
 			out = append(out, fmt.Sprintf("service %s has no usable endpoint now: it fails open, what is down but not drained (%d) counts as up", name, c.Down))
 		}
+	}
+	return out
+}
+
+// stillForced says which other overrides decide about endpoints of a target, one sentence each; those that say what it should be are left
+// out.
+func (s *Server) stillForced(t registry.Target, should policy.State) []string {
+	held := map[registry.Target][]string{} // names of endpoints
+	var others []registry.Override
+	for _, d := range s.Registry.Details() {
+		if d.By == nil || d.By.Target == t || d.State == should || !covers(t, &d) {
+			continue
+		}
+		if held[d.By.Target] == nil {
+			others = append(others, *d.By)
+		}
+		held[d.By.Target] = append(held[d.By.Target], d.Name)
+	}
+	var out []string
+	for _, o := range others {
+		who := o.By
+		if o.By != "" && o.Reason != "" {
+			who += ": "
+		}
+		if who += o.Reason; who != "" {
+			who = " (" + who + ")"
+		}
+		names := held[o.Target]
+		verb := "is"
+		if len(names) > 1 {
+			verb = "are"
+		}
+		out = append(out, fmt.Sprintf("%s is still %s%s, and so %s %s; undrain %s to end that", o.Target, o.State, who, verb, few(names), o.Target))
 	}
 	return out
 }

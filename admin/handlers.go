@@ -99,7 +99,8 @@ func (s *Server) putOverride(r *http.Request) (int, any, error) {
 	if err := s.Registry.Force(o); err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, OverrideStatus{Override: o, Endpoints: s.Registry.Matching(t), Warnings: s.leftWithout(o)}, nil
+	warnings := append(s.leftWithout(o), s.stillForced(t, o.State)...)
+	return http.StatusOK, OverrideStatus{Override: o, Endpoints: s.Registry.Matching(t), Warnings: warnings}, nil
 }
 
 // override returns what the request asks for, or what is wrong with it.
@@ -133,7 +134,10 @@ func (s *Server) deleteOverride(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, badRequest("%s", asError(err).Message)
 	}
-	return http.StatusNoContent, nil, s.Registry.Unforce(t)
+	if err := s.Registry.Unforce(t); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, OverrideEnded{Target: t, Warnings: s.stillForced(t, policy.Unknown)}, nil
 }
 
 // target returns the target that a path names. It has to exist: an override that waits for a name nobody uses is a misspelling.

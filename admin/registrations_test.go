@@ -152,6 +152,39 @@ func TestOverrideWarnsOfFailOpen(t *testing.T) {
 	}
 }
 
+// TestOverridesSayWhatElseIsInForce: who ends or sets one override learns which others decide about its endpoints.
+func TestOverridesSayWhatElseIsInForce(t *testing.T) {
+	b := newBench(t)
+	b.report(policy.Up, policy.Up)
+	said := func(method, target, body string) string {
+		t.Helper()
+		code, got := b.do(method, "/v1/overrides/"+target, body)
+		var o struct{ Warnings []string }
+		if err := json.Unmarshal([]byte(got), &o); err != nil || code != http.StatusOK {
+			t.Fatalf("%s %s: %d %s", method, target, code, got)
+		}
+		return strings.Join(o.Warnings, "; ")
+	}
+	for _, c := range []struct{ method, target, body, want string }{
+		{http.MethodPut, "site/eu-west", `{"by": "kim", "reason": "switch"}`, ""},
+		{http.MethodPut, "endpoint/web/one", `{"state": "up"}`, "site/eu-west is still drained (kim: switch), and so is web/one; undrain site/eu-west to end that"},
+		{http.MethodPut, "endpoint/web/one", `{}`, ""}, // as the site says
+		{http.MethodDelete, "endpoint/web/one", "", "site/eu-west is still drained (kim: switch), and so is web/one; undrain site/eu-west to end that"},
+		{http.MethodPut, "endpoint/web/two", `{"state": "down", "by": "kim"}`, "service web has no usable endpoint now: it fails open, what is down but not drained (1) counts as up"},
+		{http.MethodPut, "service/web", `{"state": "up"}`, "site/eu-west is still drained (kim: switch), and so is web/one; undrain site/eu-west to end that; " +
+			"endpoint/web/two is still down (kim), and so is web/two; undrain endpoint/web/two to end that"},
+		{http.MethodDelete, "site/eu-west", "", "service/web is still up, and so is web/one; undrain service/web to end that"},
+		{http.MethodDelete, "endpoint/web/two", "", "service/web is still up, and so is web/two; undrain service/web to end that"},
+		{http.MethodPut, "site/us-east", `{"reason": "test"}`, ""},
+		{http.MethodDelete, "service/web", "", "site/us-east is still drained (test), and so is web/two; undrain site/us-east to end that"},
+		{http.MethodDelete, "site/us-east", "", ""},
+	} {
+		if got := said(c.method, c.target, c.body); got != c.want {
+			t.Errorf("%s %s: %q, want %q", c.method, c.target, got, c.want)
+		}
+	}
+}
+
 // TestClientOverrides: what is in force, through a real Server.
 func TestClientOverrides(t *testing.T) {
 	b := newBench(t)

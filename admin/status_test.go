@@ -89,8 +89,8 @@ func TestDegraded(t *testing.T) {
 		{"state is not saved", func(b *bench) { b.Options.Saving = func() error { return errors.New("store: input/output error") } },
 			[]string{"state cannot be saved, so a restart may lose what changes: input/output error", apiEmpty}, false},
 		{"reload refused", func(b *bench) {
-			b.about.Config = ConfigStatus{Loaded: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Tried: time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC), Problem: "meridian.yaml:3:7: no\n  line\n  ^"}
-		}, []string{"the last reload, at 2026-01-02T04:00:00Z, was refused, and what was loaded at 2026-01-02T03:04:05Z serves: meridian.yaml:3:7: no", apiEmpty}, false},
+			b.about.Config = ConfigStatus{Loaded: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Tried: time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC), Problem: "meridian.yaml:3:7: no\n  line\n  ^", More: 2}
+		}, []string{"the last reload, at 2026-01-02T04:00:00Z, was refused, and what was loaded at 2026-01-02T03:04:05Z serves: meridian.yaml:3:7: no, and 2 more", apiEmpty}, false},
 		{"registration refused", func(b *bench) {
 			b.Registry.Publish(embedded.SourceName, registry.Catalog{Services: map[string][]policy.EndpointSpec{
 				"api": {{Name: "a", V4: netip.MustParseAddr("192.0.2.9"), Weight: 1}, {Name: "b", V4: netip.MustParseAddr("192.0.2.10"), Weight: 1, Site: "mars"}},

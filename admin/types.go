@@ -40,6 +40,7 @@ type ConfigStatus struct {
 	Loaded  time.Time `json:"loaded"`            // when what serves was read
 	Tried   time.Time `json:"tried"`             // when a reload was tried last; equal to Loaded if none failed since
 	Problem string    `json:"problem,omitempty"` // why the last reload was refused; "" = it was not
+	More    int       `json:"more,omitempty"`    // problems beside the first that Problem tells
 }
 
 // A Listen holds the addresses that are served, as bound.
@@ -121,8 +122,16 @@ type Traffic struct {
 // An OverrideStatus is an override in force and how many endpoints it covers: GET /v1/overrides.
 type OverrideStatus struct {
 	registry.Override
-	Endpoints int      `json:"endpoints"`
-	Warnings  []string `json:"warnings,omitempty"` // when it is put in force: services that it leaves nothing usable, one sentence each
+	Endpoints int `json:"endpoints"`
+
+	// Warnings, when it is put in force: services that it leaves nothing usable, and what else is in force and beats it, one sentence each.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// An OverrideEnded is an override that was ended: DELETE /v1/overrides/{kind}/{name}.
+type OverrideEnded struct {
+	Target   registry.Target `json:"target"`
+	Warnings []string        `json:"warnings,omitempty"` // what else is in force for its endpoints, one sentence each
 }
 
 // An OverrideRequest is the body of PUT /v1/overrides/{kind}/{name}.

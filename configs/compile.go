@@ -81,6 +81,9 @@ func (f *file) compileAll(d registry.Definition) (*registry.Compiled, []policy.P
 func (f *file) roomProblem(p policy.Problem) {
 	v, path := f.locate(p.Path)
 	if p.File != "" {
+		if f.misread[place{p.File, p.Line}] {
+			return
+		}
 		f.dataProblem(p.File, p.Line, 0, path, p.Msg)
 		return
 	}

@@ -85,7 +85,7 @@ func ReadFile(name string) (*Config, error) { return readFile(name, true) }
 func readFile(name string, look bool) (*Config, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("configs: %w", err)
+		return nil, &openError{name, err}
 	}
 	defer f.Close()
 	data, err := read(f, name)
@@ -113,7 +113,7 @@ func Reread(c *Config) (*Config, Files, error) {
 func read(f io.Reader, name string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, yaml.MaxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("configs: read %s: %w", name, err)
+		return nil, &openError{name, err}
 	}
 	return data, nil
 }
@@ -155,6 +155,7 @@ func parseFile(name string, data []byte, where setting) (*Config, Files, error) 
 	}
 	f.warn()
 	f.config.Warnings = f.warnings.sorted()
+	f.showLines(f.config.Warnings)
 	f.config.name, f.config.text = name, string(data)
 	f.config.zones = make(map[string]readZone, len(f.zoneFiles))
 	for _, z := range f.zoneFiles {

@@ -204,6 +204,15 @@ func (f *file) copyData(to interface {
 	return nil
 }
 
+// An openError is a configuration file that cannot be read.
+type openError struct {
+	name string
+	err  error
+}
+
+func (e *openError) Error() string { return "configs: " + cannotOpen(e.name, e.err) }
+func (e *openError) Unwrap() error { return e.err }
+
 // cannotRead reports that a data file that v names cannot be read.
 func (f *file) cannotRead(v value, path string, err error) {
 	f.errorf(v, "%s", unreadable(v.Value, path, err))
@@ -211,16 +220,21 @@ func (f *file) cannotRead(v value, path string, err error) {
 
 // unreadable says why a file cannot be read. written is how the configuration names it.
 func unreadable(written, path string, err error) string {
+	said := cannotOpen(path, err)
+	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNoFiles) && !filepath.IsAbs(written) {
+		said += " (a relative path begins at the directory of this file)"
+	}
+	return said
+}
+
+// cannotOpen says why a file cannot be read.
+func cannotOpen(path string, err error) string {
 	var pathErr *fs.PathError
 	switch {
 	case errors.Is(err, errNoFiles):
 		return err.Error()
 	case errors.Is(err, fs.ErrNotExist):
-		hint := ""
-		if !filepath.IsAbs(written) {
-			hint = " (a relative path begins at the directory of this file)"
-		}
-		return fmt.Sprintf("there is no file %q%s", path, hint)
+		return fmt.Sprintf("there is no file %q", path)
 	case errors.Is(err, fs.ErrPermission):
 		return denied(path, processUser())
 	case errors.As(err, &pathErr):

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,6 +128,9 @@ func (d *decoder) problem(at yaml.Pos, path *step, suggestion, msg string) Probl
 	return p
 }
 
+// plainKey is how a key is written.
+var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
 // entries returns the keys and values of a mapping. A key that repeats is an error and left out. Nothing is an empty mapping.
 func (d *decoder) entries(v value) []yaml.Pair {
 	switch v.Kind {
@@ -134,6 +138,10 @@ func (d *decoder) entries(v value) []yaml.Pair {
 		return nil
 	case yaml.Mapping:
 	default:
+		if key, value, ok := strings.Cut(v.Value, ":"); ok && v.Kind == yaml.Scalar && !v.Quoted && plainKey.MatchString(key) && value != "" {
+			d.errorf(v, "a mapping (key: value) is expected here; a space is missing behind the colon: %s: %s", key, clip(value))
+			return nil
+		}
 		d.errorf(v, "a mapping (key: value) is expected here, not %s", v.Kind)
 		return nil
 	}
@@ -150,7 +158,8 @@ func (d *decoder) entries(v value) []yaml.Pair {
 	return pairs
 }
 
-// object calls field with each key of the section that v has, in the order of the file. Other keys are errors.
+// object calls field with each key of the section that v has, in the order of the file. Other keys are errors. A list or mapping
+// whose key is misspelt is read as what it was meant to be, so that what refers to it is not blamed too.
 func (d *decoder) object(v value, s section, field func(key string, v value)) {
 	known := s.keys()
 	for _, p := range d.entries(v) {
@@ -164,7 +173,13 @@ func (d *decoder) object(v value, s section, field func(key string, v value)) {
 			d.report(p.Key.Pos, path, "", "not supported by this version; "+instead)
 			continue
 		}
-		suggestion := nearest(key, known)
+		if word, rest, ok := strings.Cut(key, ":"); ok && slices.Contains(known, word) && p.Value.Kind == yaml.Null {
+			d.meant[(&step{v.path, word, false}).String()] = true
+			d.report(p.Key.Pos, path, "", fmt.Sprintf("a space is missing behind the colon: %s: %s", word, clip(rest)))
+			continue
+		}
+		similar := nearest(key, known)
+		suggestion := similar
 		if word, ok := s.synonyms()[strings.ToLower(key)]; ok {
 			suggestion = word
 		}
@@ -174,6 +189,10 @@ func (d *decoder) object(v value, s section, field func(key string, v value)) {
 			msg += "; known here: " + strings.Join(known, ", ")
 		}
 		d.report(p.Key.Pos, path, suggestion, msg)
+		if similar != "" && suggestion == similar && (p.Value.Kind == yaml.Mapping || p.Value.Kind == yaml.Sequence) && v.Get(suggestion) == nil {
+			p.Key.Value = suggestion // in the tree, for all who look there later
+			field(suggestion, v.child(p))
+		}
 	}
 }
 
@@ -216,8 +235,14 @@ func (d *decoder) reference(v value, what, word string, known names) {
 		d.errors.total++
 		return
 	}
-	suggestion := nearest(word, known.list)
-	msg := fmt.Sprintf("unknown %s %q", what, word)
+	msg, suggestion := unknown(what, word, known)
+	d.report(v.at, v.path, suggestion, msg)
+}
+
+// unknown says that a word names nothing that exists, and the word that was probably meant, "" if none is.
+func unknown(what, word string, known names) (msg, suggestion string) {
+	suggestion = nearest(word, known.list)
+	msg = fmt.Sprintf("unknown %s %q", what, word)
 	if suggestion == "" {
 		if len(known.list) == 0 {
 			msg += fmt.Sprintf("; the file defines no %s", what)
@@ -225,7 +250,7 @@ func (d *decoder) reference(v value, what, word string, known names) {
 			msg += "; there is " + abridge(known.list)
 		}
 	}
-	d.report(v.at, v.path, suggestion, msg)
+	return msg, suggestion
 }
 
 // names are the words that a kind of reference may use, in the order of the file.

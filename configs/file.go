@@ -36,6 +36,7 @@ type file struct {
 	listens    []listener
 	consulSite map[string]string // datacenter -> site
 	zoneFiles  []zoneFile
+	misread    map[place]bool // lines of zone files that were blamed for what they refer to
 
 	newNetworks bool // a file of networks or a geo database was read
 	ruled       []ruledRegion
@@ -57,6 +58,7 @@ func newFile(name string, data []byte, where setting) *file {
 		probes:     map[string]probes.Check{},
 		uses:       map[string]bool{},
 		hidden:     map[string]bool{},
+		misread:    map[place]bool{},
 		index:      map[*yaml.Node]map[string]yaml.Pair{},
 	}
 }
@@ -68,9 +70,9 @@ func (f *file) decode(root *yaml.Node) {
 		f.errorf(f.root, "the file is empty; it needs at least a zone or a route (see \"meridian schema\")")
 		return
 	}
-	f.declare(root)
 	sections := map[string]value{}
 	f.object(f.root, inFile, func(key string, v value) { sections[key] = v })
+	f.declare(root)
 	for _, s := range []struct {
 		key    string
 		decode func(value)

@@ -125,7 +125,11 @@ func (l *problemList) sorted() []Problem {
 		return 1
 	}
 	slices.SortStableFunc(l.list, func(a, b Problem) int {
-		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		order := cmp.Or(rank(a)-rank(b), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		if order == 0 && rank(a) > 0 { // two that name the file: in whatever order they were read
+			order = cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+		}
+		return order
 	})
 	return l.list
 }

@@ -218,3 +218,44 @@ func TestCirclesAreWarnedOf(t *testing.T) {
 	d.put("zones/b", head+"www CNAME far.a.example.\n")
 	check(d.reread(c), "zones/a:4: ", "zones/a:5: ", "zones/a:6: ", "zones/a:7: ", "zones/a:8: ", "zones/b:4: ")
 }
+
+// Names that zone files steer refer to services and policies as those under records do, and follow their file.
+func TestSteeredZoneFiles(t *testing.T) {
+	d := newDesk(t)
+	const head = "$TTL 1h\n@ SOA ns.example.net. hostmaster 1 1h 10m 7d 10s\n@ NS ns.example.net.\n"
+	d.put("zones/clean", head+"@ MX 10 www\n")
+	d.put("zones/a", "$INCLUDE clean\nwww 20 DYNA web!close-by\n")
+	d.put("meridian.yaml", "dns:\nservices: {web: {probe: off, endpoints: [192.0.2.1]}, api: {probe: off, endpoints: [192.0.2.2]}}\n"+
+		"policies: {close-by: [weighted]}\nzones: {a.example: {file: zones/a}}\n")
+	steered := func(c *Config, name string) *zone.Steer {
+		t.Helper()
+		n, err := wire.ParseName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Compiled.Zones().Lookup(n, wire.TypeA).Steer
+	}
+	was := d.read()
+	if s := steered(was, "www.a.example"); s == nil || s.TTL != 20 {
+		t.Fatalf("%+v", s)
+	}
+	if len(was.Warnings) != 1 || !strings.Contains(was.Warnings[0].String(), "services.api: no record") {
+		t.Errorf("a service or policy that a zone file uses counts as unused: %v", was.Warnings)
+	}
+	d.put("zones/a", "$INCLUDE clean\nwww 20 DYNA web\nx DYNA appi\n")
+	if c, _, err := Reread(was); c != nil || err == nil || !strings.Contains(err.Error(), "zones/a:3: zones[\"a.example\"].file: unknown service \"appi\" (did you mean \"api\"?)") {
+		t.Errorf("got %v", err)
+	}
+	d.put("zones/a", "$INCLUDE clean\nwww 20 DYNA web\nx DYNA api\n")
+	now := d.reread(was)
+	if s := steered(now, "x.a.example"); s == nil || s.Service != 1 || len(now.Warnings) != 1 || !strings.Contains(now.Warnings[0].String(), "policies.close-by") {
+		t.Errorf("%+v, %v", s, now.Warnings)
+	}
+	if now.Compiled.Plan() != was.Compiled.Plan() {
+		t.Error("the plan was compiled again")
+	}
+	d.put("zones/unrelated", "")
+	if again := d.reread(now); steered(again, "x.a.example") == nil || len(again.Warnings) != 1 {
+		t.Errorf("taken over: %v", again.Warnings)
+	}
+}

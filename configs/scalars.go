@@ -74,7 +74,7 @@ func (d *decoder) integer(v value, lo, hi int64) (int64, bool) {
 		return 0, false
 	}
 	if !integerForm.MatchString(v.Value) || v.Quoted {
-		d.errorf(v, "a whole number is expected here, not %s", quote(v))
+		d.errorf(v, "a whole number is expected here, not %s%s", quote(v), unquoteHint(v, integerForm.MatchString(v.Value)))
 		return 0, false
 	}
 	n, err := strconv.ParseInt(v.Value, 10, 64)
@@ -91,7 +91,7 @@ func (d *decoder) number(v value, lo, hi float64) (float64, bool) {
 		return 0, false
 	}
 	if !numberForm.MatchString(v.Value) || v.Quoted {
-		d.errorf(v, "a number is expected here, not %s", quote(v))
+		d.errorf(v, "a number is expected here, not %s%s", quote(v), unquoteHint(v, numberForm.MatchString(v.Value)))
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(v.Value, 64)
@@ -114,7 +114,7 @@ func (d *decoder) boolean(v value) (b, ok bool) {
 	case v.Value == "false":
 		return false, true
 	}
-	d.errorf(v, "true or false is expected here, not %s", quote(v))
+	d.errorf(v, "true or false is expected here, not %s%s", quote(v), unquoteHint(v, v.Value == "true" || v.Value == "false"))
 	return false, false
 }
 
@@ -245,11 +245,13 @@ func parsePrefix(s string) (netip.Prefix, string) {
 	return p, ""
 }
 
-// quote returns a scalar as an error message shows it.
-func quote(v value) string {
-	s := v.Value
-	if len(s) > 60 {
-		s = strings.ToValidUTF8(s[:60], "") + "…"
+// unquoteHint says how to write a value that would be right but for its quotes, "" if that is not what is wrong.
+func unquoteHint(v value, right bool) string {
+	if !v.Quoted || !right {
+		return ""
 	}
-	return strconv.Quote(s)
+	return ", which is text for its quotes; write " + v.Value + " without them"
 }
+
+// quote returns a scalar as an error message shows it.
+func quote(v value) string { return strconv.Quote(clip(v.Value)) }

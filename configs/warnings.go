@@ -21,7 +21,9 @@ func (f *file) warn() {
 	f.warnOrder()
 	f.warnTargets()
 	f.warnWaysIn()
-	f.warnCircles()
+	f.warnTypes()
+	f.warnHosts()
+	f.warnZoneFiles()
 	f.warnSecrets()
 	f.warnDatabases(time.Now())
 	f.warnAdmin()
@@ -255,10 +257,28 @@ func oneOfTypes(names ...string) func(string) bool {
 // hostless reports whether an endpoint has addresses and no name.
 func hostless(e policy.EndpointSpec) bool { return e.Host == "" && (e.V4.IsValid() || e.V6.IsValid()) }
 
-// warnCircles warns of CNAMEs and DNAMEs of zone files that come to no end. They are served, as other servers do; answers follow them a
-// bounded number of times.
-func (f *file) warnCircles() {
-	for _, p := range f.config.Compiled.Zones().Circles(f.zones) {
+// warnHosts warns of endpoints whose host is a name in our zones that does not exist.
+func (f *file) warnHosts() {
+	zones := f.config.Compiled.Zones()
+	for _, s := range f.spec.Services {
+		for i, e := range s.Endpoints {
+			if e.Host == "" {
+				continue
+			}
+			name, err := wire.ParseName(e.Host)
+			if err != nil || zones.Lookup(name, wire.TypeA).Kind != zone.NXDomain {
+				continue
+			}
+			host := strings.TrimSuffix(name.String(), ".")
+			f.warnThere([]string{"services", s.Name, "endpoints", strconv.Itoa(i), "host"}, "%s does not exist in zone %s, which is served from here: clients that "+
+				"are sent there find nothing", host, zones.Zone(name).Name())
+		}
+	}
+}
+
+// warnZoneFiles warns of what zone files have that is served, as by other servers, but leads nowhere.
+func (f *file) warnZoneFiles() {
+	for _, p := range f.config.Compiled.Zones().Doubts(f.zones) {
 		_, path := f.locate(p.Path)
 		f.warnings.add(Problem{File: p.File, Line: p.Line, Path: path.String(), Message: p.Msg})
 	}

@@ -22,6 +22,12 @@ type zoneFile struct {
 	problems []policy.Problem
 }
 
+// A place is a line of a data file.
+type place struct {
+	file string
+	line int
+}
+
 // A readZone is what was in the file of a zone.
 type readZone struct {
 	path string
@@ -85,6 +91,7 @@ func (f *file) takeZoneFile(z *zoneFile) {
 	spec := &f.zones[z.zone]
 	spec.File, spec.RRs = z.path, z.rrs
 	if z.rrs != nil {
+		f.takeSteers(z)
 		return
 	}
 	if z.err != nil {
@@ -96,6 +103,32 @@ func (f *file) takeZoneFile(z *zoneFile) {
 	if z.err != nil || len(z.problems) > 0 {
 		f.blamed[z.at.path.up.String()] = true // what the rest of the zone refers to may stand in the file
 	}
+}
+
+// takeSteers notes what the names that a zone file steers refer to, and reports what does not exist.
+func (f *file) takeSteers(z *zoneFile) {
+	for _, s := range z.rrs.Steers() {
+		if s.Policy == "" {
+			s.Policy = policy.DefaultPolicy
+		}
+		f.uses[s.Service], f.uses["policy "+s.Policy] = true, true
+		at := place{z.rrs.Files()[s.File], int(s.Line)}
+		f.fileReference(z, at, "service", s.Service, f.services)
+		f.fileReference(z, at, "policy", s.Policy, f.policies)
+	}
+}
+
+// fileReference is reference for a word in a zone file.
+func (f *file) fileReference(z *zoneFile, at place, what, word string, known names) {
+	if known.has[word] {
+		return
+	}
+	msg, suggestion := unknown(what, word, known)
+	if word == edgeService && what == "service" {
+		msg, suggestion = "the edges cannot be named in a zone file; write the name under records, with \"via: edge\"", ""
+	}
+	f.errors.add(Problem{File: at.file, Line: at.line, Path: z.at.path.String(), Message: msg, Suggestion: suggestion})
+	f.misread[at] = true
 }
 
 // unchanged returns the records of a zone of the configuration before if all files that they came from are as they were.

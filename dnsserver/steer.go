@@ -22,7 +22,7 @@ const (
 func (a *Answerer) steer() (rcode wire.RCode, more bool) {
 	p, steer := &a.path, a.path.match.Steer
 	rrtype := a.steeredType(steer)
-	if rrtype == wire.TypeANY || !a.decide(steer, familyOf(rrtype)) {
+	if rrtype == wire.TypeANY || !a.decide(steer, FamilyOf(rrtype)) {
 		return a.nothing(wire.NoError), false
 	}
 	ttl := steeredTTL(steer.TTL, a.decided.TTL)
@@ -62,7 +62,7 @@ func (a *Answerer) steeredType(steer *zone.Steer) uint16 {
 	}
 	if a.rrtype == wire.TypeANY {
 		for _, t := range anyOrder {
-			if steer.Types.Has(t) && a.snapshot.Plan.HasFamily(steer.Service, familyOf(t)) {
+			if steer.Types.Has(t) && a.snapshot.Plan.HasFamily(steer.Service, FamilyOf(t)) {
 				return t
 			}
 		}
@@ -70,8 +70,8 @@ func (a *Answerer) steeredType(steer *zone.Steer) uint16 {
 	return a.rrtype
 }
 
-// familyOf returns what endpoints must have to answer a type.
-func familyOf(rrtype uint16) policy.Family {
+// FamilyOf returns what endpoints must have to answer a type of records.
+func FamilyOf(rrtype uint16) policy.Family {
 	switch rrtype {
 	case wire.TypeA:
 		return policy.FamilyV4

@@ -161,7 +161,7 @@ func (r *recorder) start(p *Plan, s *Scratch, q Query) {
 			v := r.health.Of(id)
 			c := candidate{id: id, weight: e.Weight, site: e.Site, state: v.State, forced: v.Forced}
 			d := r.candidate(p, &c)
-			d.Why = "has no " + familyWants[q.Family]
+			d.Why = "has no " + q.Family.Lacks()
 			t.Dropped = append(t.Dropped, d)
 		}
 	}

@@ -51,6 +51,9 @@ const numFamilies = len(familyNames)
 // familyWants says, by Family, what an endpoint outside it lacks.
 var familyWants = [numFamilies]string{"nothing", "IPv4 address", "IPv6 address", "address", "host", "address and no host", "text", "host with a port"}
 
+// Lacks says what an endpoint outside the family has not, as in "IPv4 address".
+func (f Family) Lacks() string { return familyWants[f] }
+
 // String returns "any", "v4", "v6", "address", "host", "target", "text" or "server".
 func (f Family) String() string {
 	if int(f) < numFamilies {

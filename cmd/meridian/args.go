@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // needs refuses a command line that has not exactly the named arguments. The message names the one that is missing and shows how it is
@@ -32,6 +34,24 @@ func needsSome(name string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// badFlag says in words what is wrong with the value of a flag.
+func badFlag(_ *cobra.Command, err error) error {
+	invalid := (*pflag.InvalidValueError)(nil)
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	flag, number := invalid.GetFlag(), (*strconv.NumError)(nil)
+	switch {
+	case !errors.As(err, &number):
+		return badInput("--%s: %v", flag.Name, errors.Unwrap(invalid))
+	case errors.Is(err, strconv.ErrRange) && flag.Value.Type() == "uint16":
+		return badInput("--%s: %s is out of range; it is 0 to 65535", flag.Name, invalid.GetValue())
+	case errors.Is(err, strconv.ErrRange):
+		return badInput("--%s: %s is out of range", flag.Name, invalid.GetValue())
+	}
+	return badInput("--%s: a number is expected, not %q", flag.Name, invalid.GetValue())
 }
 
 // usageOf says in one line how a command is written.

@@ -146,6 +146,7 @@ Exit codes: 0 ok, 1 failed, 2 bad input, 3 degraded.`,
 			return nil
 		},
 	}
+	root.SetFlagErrorFunc(badFlag)
 	flags := root.PersistentFlags()
 	flags.StringVarP(&c.format, "output", "o", "table", "how data and errors are printed: table or json")
 	address := os.Getenv("MERIDIAN_ADMIN")

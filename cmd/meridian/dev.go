@@ -99,7 +99,7 @@ func (c *cli) dev(cmd *cobra.Command, f devFlags) error {
 		guide(&printer{w: c.out, color: colorful(c.out)}, n, d)
 	})
 	if taken := (*bindError)(nil); errors.As(err, &taken) {
-		return fmt.Errorf("%w; does another one run? %s chooses another address", taken.err, taken.flag)
+		return fmt.Errorf("%s; does another one run? %s chooses another address", taken.why(), taken.flag)
 	}
 	return err
 }

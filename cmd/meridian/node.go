@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/meridian-gslb/meridian/admin"
@@ -158,7 +160,25 @@ type bindError struct {
 }
 
 func (e *bindError) Error() string {
-	return fmt.Sprintf("%v (the setting %s says so)", e.err, e.setting)
+	return fmt.Sprintf("%s (the setting %s says so)", e.why(), e.setting)
+}
+
+// why says where nobody can listen, and why, without the system's words.
+func (e *bindError) why() string {
+	op := (*net.OpError)(nil)
+	if !errors.As(e.err, &op) || op.Addr == nil {
+		return e.err.Error()
+	}
+	why := op.Err.Error()
+	switch {
+	case errors.Is(e.err, syscall.EADDRINUSE):
+		why = "another process does"
+	case errors.Is(e.err, syscall.EADDRNOTAVAIL):
+		why = "no interface of this machine has the address"
+	case errors.Is(e.err, syscall.EACCES):
+		why = "this user may not (ports below 1024 take root or CAP_NET_BIND_SERVICE)"
+	}
+	return fmt.Sprintf("cannot listen on %s: %s", op.Addr, why)
 }
 
 func (e *bindError) Unwrap() error { return e.err }

@@ -31,7 +31,7 @@ func (n *node) reload(ctx context.Context) (admin.Reloaded, error) {
 		err = restartNeeded(n.config.Load(), cfg)
 	}
 	if err != nil {
-		n.refused.config = err.Error()
+		n.refused.config = err
 		n.refuse(now)
 		n.log.Error("reload refused; what was in force stays", "err", brief(err))
 		return admin.Reloaded{}, refusal(err)
@@ -43,16 +43,21 @@ func (n *node) reload(ctx context.Context) (admin.Reloaded, error) {
 	return admin.Reloaded{File: n.file, Generation: s.Gen, Warnings: problems(cfg.Warnings)}, nil
 }
 
-// refused is why what is on disk is not in force; "" if it is. Reloads that have their turn may use it.
+// refused is why what is on disk is not in force; nil if it is. Reloads that have their turn may use it.
 type refused struct {
-	config string // by a reload
-	files  string // by a change of the data files alone
+	config error // by a reload
+	files  error // by a change of the data files alone
 }
 
 // refuse notes that something on disk was not accepted at a time.
 func (n *node) refuse(at time.Time) {
 	n.metrics.reloaded(false)
-	n.reloads.Store(&admin.ConfigStatus{File: n.file, Loaded: n.reloads.Load().Loaded, Tried: at, Problem: cmp.Or(n.refused.config, n.refused.files)})
+	err := cmp.Or(n.refused.config, n.refused.files)
+	status := &admin.ConfigStatus{File: n.file, Loaded: n.reloads.Load().Loaded, Tried: at, Problem: err.Error()}
+	if list := (*configs.Errors)(nil); errors.As(err, &list) {
+		status.More = list.Total - 1
+	}
+	n.reloads.Store(status)
 }
 
 // put makes a configuration that was read at a time the one in force.
@@ -69,7 +74,7 @@ func (n *node) put(cfg *configs.Config, at time.Time) *registry.Snapshot {
 	n.outside.Configure(outside.Config{Servers: cfg.Resolvers})
 	n.watch()
 	n.logging.apply(cfg.Log)
-	if n.refused.config != "" { // the data files changed, and the configuration file is as it was refused
+	if n.refused.config != nil { // the data files changed, and the configuration file is as it was refused
 		n.refuse(at)
 		return s
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -9,7 +10,7 @@ import (
 	"github.com/meridian-gslb/meridian/configs"
 )
 
-// A restartError names settings that a running process cannot change.
+// A restartError names settings that a running process cannot change, with their places, and what they were and would be.
 type restartError struct{ settings []string }
 
 func (e *restartError) Error() string {
@@ -34,10 +35,28 @@ func restartNeeded(was, now *configs.Config) error {
 	if was.Site != now.Site {
 		changed = append(changed, "site")
 	}
+	for i, key := range changed {
+		changed[i] += change(was.Written(key), now.Written(key))
+	}
 	if changed != nil {
 		return &restartError{changed}
 	}
 	return nil
+}
+
+// change says where a file says something else than it did, and what, in brackets; "" if it does not.
+func change(was, now configs.Written) string {
+	if was.Text == now.Text {
+		return ""
+	}
+	place := now.File
+	switch {
+	case now.Line > 0:
+		place += fmt.Sprintf(":%d", now.Line)
+	case was.Line > 0:
+		place += fmt.Sprintf(", before in line %d", was.Line)
+	}
+	return fmt.Sprintf(" (%s: %s -> %s)", place, cmp.Or(was.Text, "not set"), cmp.Or(now.Text, "not set"))
 }
 
 // reloadable are the settings of DNS that dnsserver.Server.Reconfigure changes.

@@ -53,6 +53,28 @@ func TestRestartNeeded(t *testing.T) {
 	}
 }
 
+// TestRestartNeededSaysWhere: the place of a change, what stood there and what stands there now.
+func TestRestartNeededSaysWhere(t *testing.T) {
+	load := func(text string) *configs.Config {
+		t.Helper()
+		cfg, err := configs.Parse("m.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	for _, c := range []struct{ was, now, want string }{
+		{"dns: {listen: \"127.0.0.1:53\"}\n", "# moved\ndns:\n  listen: [127.0.0.1:54, \"[::1]:54\"]\n", "dns.listen (m.yaml:3: 127.0.0.1:53 -> [127.0.0.1:54, [::1]:54]) can only"},
+		{"dns:\n", "dns:\n  workers: 3\nstate: s\n", "dns.workers (m.yaml:2: not set -> 3), state (m.yaml:3: not set -> s) can only"},
+		{"dns: {tcp: {idle: 5s}}\nstate: s\n", "dns: \nstate: s\n", "dns.tcp (m.yaml, before in line 1: {idle: 5s} -> not set) can only"},
+		{"dns: {cookies: {secret: 000102030405060708090a0b0c0d0e0f}}\n", "admin: {}\n", "dns (m.yaml, before in line 1: a section -> not set) can only"},
+	} {
+		if err := restartNeeded(load(c.was), load(c.now)); err == nil || !strings.Contains(err.Error(), "nothing was changed: "+c.want) {
+			t.Errorf("%q: %v, want %q", c.now, err, c.want)
+		}
+	}
+}
+
 // TestSettingsAreNamedAsInTheFile: every field that can be reported is a key of the schema.
 func TestSettingsAreNamedAsInTheFile(t *testing.T) {
 	schema := string(configs.Schema())

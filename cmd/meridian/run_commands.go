@@ -22,7 +22,16 @@ type checked struct {
 	Error    string            `json:"error,omitempty"` // why the file could not be read
 	Errors   *configs.Errors   `json:"errors,omitempty"`
 	Warnings []configs.Problem `json:"warnings,omitempty"`
+	Notes    []string          `json:"notes,omitempty"` // what may surprise, though it is allowed and often meant
 	Summary  string            `json:"summary,omitempty"`
+}
+
+// forgets says what ends with a process of this configuration, "" if nothing that matters does.
+func forgets(cfg *configs.Config) string {
+	if cfg.State != "" || len(cfg.Definition.Policy.Services) == 0 {
+		return ""
+	}
+	return `there is no "state": drains, forced states and registrations end with the process; to keep them, name a directory, as in "state: /var/lib/meridian"`
 }
 
 func (c *cli) checkCommand() *cobra.Command {
@@ -43,6 +52,9 @@ probably misspelt, the word that was meant. It touches no running process, netwo
 				switch {
 				case err == nil:
 					r.OK, r.Warnings, r.Summary = true, cfg.Warnings, summary(cfg)
+					if note := forgets(cfg); note != "" {
+						r.Notes = append(r.Notes, note)
+					}
 				case !errors.As(err, &r.Errors):
 					r.Error = strings.TrimPrefix(err.Error(), "configs: ")
 				}
@@ -64,6 +76,9 @@ probably misspelt, the word that was meant. It touches no running process, netwo
 					}
 					for _, w := range r.Warnings {
 						p.line("%s %s", p.paint(yellow, "warning:"), w.String())
+					}
+					for _, note := range r.Notes {
+						p.line("note: %s", note)
 					}
 					p.line("%s %s", p.paint(green, r.File+": ok:"), r.Summary)
 				}

@@ -39,7 +39,11 @@ SIGHUP (or "meridian reload") reads the file again. If anything in it is wrong, 
 			load := func() (*configs.Config, error) { return loadFile(file) }
 			o := nodeOptions{load: load, file: file, logging: newLogSwitch(c.err)}
 			return untilSignal(cmd.Context(), o, func(_ context.Context, n *node) {
-				n.logWarnings(n.config.Load().Warnings)
+				cfg := n.config.Load()
+				n.logWarnings(cfg.Warnings)
+				if note := forgets(cfg); note != "" {
+					n.log.Warn("configuration", "warning", note)
+				}
 				n.log.Info("ready", append([]any{"version", version}, listening(n.about().Listen)...)...)
 			})
 		}),

@@ -119,14 +119,16 @@ type ended struct {
 	Target string   `json:"target"`
 	Ended  bool     `json:"ended"`             // false: there was nothing to end
 	Others []string `json:"inForce,omitempty"` // if so, the targets of what is in force
+
+	Warnings []string `json:"warnings,omitempty"` // what else is in force for its endpoints
 }
 
 func (c *cli) undrainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "undrain TARGET",
 		Short: "End a drain or a forced state",
-		Long: `Ends what "drain" or "force" put in force; from then on probes decide again. If there is nothing to end it says so, and
-what else is in force: an endpoint whose site is drained is not undrained by its own name.
+		Long: `Ends what "drain" or "force" put in force; from then on probes decide again. It says what else is in force there, and if
+there is nothing to end, what is in force at all: an endpoint whose site is drained is not undrained by its own name.
 
 ` + targetHelp + "\n\n" + thisProcess,
 		Example:           `  meridian undrain us-east`,
@@ -138,14 +140,19 @@ what else is in force: an endpoint whose site is drained is not undrained by its
 				return err
 			}
 			e := ended{Target: target.String(), Ended: true}
-			err = client.EndOverride(ctx, target)
+			done, err := client.EndOverride(ctx, target)
+			e.Warnings = done.Warnings
 			if refused := (*admin.Error)(nil); errors.As(err, &refused) && refused.Status == http.StatusNotFound {
 				e.Ended, e.Others, err = false, overriddenNames(ctx, client, nil), nil
 			}
 			if err != nil {
 				return err
 			}
-			return c.print(e, func(p *printer) { printEnded(p, &e) })
+			err = c.print(e, func(p *printer) { printEnded(p, &e) })
+			for _, w := range e.Warnings {
+				c.warn("%s", w)
+			}
+			return err
 		}),
 	}
 }

@@ -90,14 +90,14 @@ func (n *node) rereadFiles(ctx context.Context) {
 		err = restartNeeded(was, cfg)
 	}
 	if err != nil {
-		n.refused.files = err.Error()
+		n.refused.files = err
 		n.refuse(began)
 		n.log.Error("changed files refused; what was in force stays", "err", brief(err))
 		return
 	}
-	n.refused.files = ""
+	n.refused.files = nil
 	if cfg.Current() { // a reload may have been refused for what the data files held then
-		n.refused.config = ""
+		n.refused.config = nil
 	}
 	s := n.put(cfg, began)
 	n.logWarnings(slices.DeleteFunc(slices.Clone(cfg.Warnings), func(p configs.Problem) bool { return slices.Contains(was.Warnings, p) }))

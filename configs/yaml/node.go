@@ -53,7 +53,7 @@ func (k Kind) String() string {
 	}
 }
 
-// A Node is one value of a document. Parse builds it; after that it does not change.
+// A Node is one value of a document. Parse builds it; after that it belongs to who called Parse.
 type Node struct {
 	Kind   Kind
 	Quoted bool // a Scalar written in quotes or as a block: it is text even if it looks like a number

@@ -36,6 +36,9 @@ func syntaxError(src []byte, err error, lines int) Error {
 	for line = max(1, min(line, len(text))); line > 1 && isEmpty(text[line-1]); {
 		line-- // the end of the file: point at the last line that has text
 	}
+	if pos, ok := spaceless(text, line, msg); ok {
+		return Error{pos, noSpace}
+	}
 	a := advices[msg]
 	switch {
 	case strings.HasPrefix(msg, "exceeded max depth"):
@@ -46,6 +49,35 @@ func syntaxError(src []byte, err error, lines int) Error {
 		msg = a.hint + " (" + msg + ")"
 	}
 	return Error{Pos{line, column(text[line-1], a.find)}, msg}
+}
+
+// keyAndValue is a line that holds a key, a colon and a value without a space between.
+var keyAndValue = regexp.MustCompile(`^[ \t]*(?:- +)*[A-Za-z_][A-Za-z0-9_.-]*(:)[^\s:/]`)
+
+const noSpace = "a space is missing behind this colon; without it the line is text, not a key and a value"
+
+// spaceless returns where a space is missing behind a colon, if that explains the error of a line: the line itself, or what stands right
+// above it, is a key and a value without it. The library took that for text that goes on.
+func spaceless(text [][]byte, line int, msg string) (pos Pos, found bool) {
+	if msg != notAMapping && msg != notAColon {
+		return Pos{}, false
+	}
+	for ; line > 0; line-- {
+		if isEmpty(text[line-1]) {
+			continue
+		}
+		shown, _ := bare(text[line-1])
+		m := keyAndValue.FindSubmatchIndex(shown)
+		if m == nil && (found || msg == notAColon) {
+			break
+		}
+		if m != nil {
+			pos, found = Pos{line, 1 + utf8.RuneCount(text[line-1][:m[2]])}, true
+		} else {
+			msg = notAColon // only the first line may be otherwise
+		}
+	}
+	return pos, found
 }
 
 // stuckAt returns the line at which the library's grammar failed: the first line with which the error comes. That is the last one it
@@ -195,6 +227,9 @@ const (
 	notAList = "did not find expected ',' or ']'"
 	notAMap  = "did not find expected ',' or '}'"
 	notAnode = "did not find expected node content"
+
+	notAMapping = "mapping values are not allowed in this context"
+	notAColon   = "could not find expected ':'"
 )
 
 // grammar is what the library says of tokens in an order that means nothing; all else it says of characters.
@@ -214,7 +249,7 @@ var advices = map[string]struct {
 	notAnode: {"a value is missing here, a bracket is never closed, or text needs quotes, as text that begins with a colon does inside brackets",
 		either(match(`:\s+([\]},:])|[\[{,]\s*([,:])`), unclosed("[{"))},
 	"did not find expected <document start>": {"the document above this line is complete; is the line indented as it should be?", nil},
-	"mapping values are not allowed in this context": {`a line holds one "key: value", and keys beside each other are indented alike; text that contains ": " needs quotes`,
+	notAMapping: {`a line holds one "key: value", and keys beside each other are indented alike; text that contains ": " needs quotes`,
 		match(`^[^\[{]*?:\s[^\[{]*?(:)(?:\s|$)`)},
 	"block sequence entries are not allowed in this context": {"a list begins on a line of its own; or write it in brackets: [a, b]",
 		match(`:\s+(-)(?:\s|$)`)},
@@ -223,7 +258,7 @@ var advices = map[string]struct {
 	"found a tab character that violates indentation": {"indent with spaces", match("(\t)")},
 	"did not find expected alphabetic or numeric character": {"text that begins with * or & needs quotes; anchors and aliases are not supported",
 		match(`(?:^|[\s\[{,])([*&])`)},
-	"could not find expected ':'":         {`a "key: value" is expected, with a space after the colon; a value over several lines needs quotes`, nil},
+	notAColon:                             {`a "key: value" is expected, with a space after the colon; a value over several lines needs quotes`, nil},
 	"found incompatible YAML document":    {"remove the line that begins with %YAML", nil},
 	"found unexpected end of stream":      {"the quotes that open here are never closed", openQuote},
 	"found unexpected document indicator": {"the quotes that open here are not closed before it", openQuote},

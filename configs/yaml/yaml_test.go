@@ -138,7 +138,7 @@ var refused = []struct {
 	{"a: 'x: y': c: d\n", "1:10: text that contains \": \" needs quotes"},
 	{"a: 1\n  b: 2\nc: [\n", "2:3: indented alike"},
 	{"a: 1\n  b: {c: d}\n", "2:3: indented alike"},
-	{"x: y\na:b\n", "2:1: with a space after the colon"},
+	{"x: y\na:b\n", "2:2: space is missing"},
 	{"a: 1\nb\nc: d\n", "2:1: \"key: value\" is expected"},
 	{"a: 1\nb\n\n# end\n", "2:1: \"key: value\" is expected"},
 	{"# x\n\na:\n    b: 1\n  c: 2\nd: {x\n", "5:3: this line does not go on as those above"},
@@ -194,6 +194,14 @@ var refused = []struct {
 	{"a: b\n---\nc: d\n", "2:1: second document"},
 	{"a: b\n...\nc: d\n", "3:1: document above this line is complete"},
 	{"---\n---\n", "2:1: second document"},
+	// A space that is missing behind a colon is told where it is missing, and not at the line below it.
+	{"a:\n  b:\"c\"\n  d: e\n", "2:4: space is missing"},
+	{"a:\n  # why\n  b:c\n\n  d: e\n", "3:4: space is missing"},
+	{"a:\n  b:c\n  d:e\n  f: g\n", "2:4: space is missing"},
+	{"a:\n  - b:c\n    d: e\n", "2:6: space is missing"},
+	{"x: y\n\na:b\nz: 1\n", "3:2: space is missing"},
+	{"x: y\nb: http://x\n  z: 1\n", "3:3: one \"key: value\""},
+	{"a:\n  - 1:2\n    d: e\n", "3:5: one \"key: value\""},
 	// Not text, or too much.
 	{"a: \x01\n", "1:4: control character"},
 	{"a: é\ufffe\n", "1:5: control character"},

@@ -139,10 +139,14 @@ func (n Name) String() string {
 	if len(n) == 0 {
 		return ""
 	}
-	if n[0] == 0 {
-		return "."
+	return string(n.AppendTo(make([]byte, 0, len(n)+4)))
+}
+
+// AppendTo appends n in presentation form, as String returns it.
+func (n Name) AppendTo(out []byte) []byte {
+	if len(n) > 0 && n[0] == 0 {
+		return append(out, '.')
 	}
-	out := make([]byte, 0, len(n)+4)
 	for i := 0; i < len(n) && n[i] != 0; i += int(n[i]) + 1 {
 		for _, c := range n[i+1 : i+1+int(n[i])] {
 			switch {
@@ -156,7 +160,7 @@ func (n Name) String() string {
 		}
 		out = append(out, '.')
 	}
-	return string(out)
+	return out
 }
 
 // Parent returns n without its first label, sharing its memory. The root and a nil Name have the parent nil.

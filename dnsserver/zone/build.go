@@ -3,7 +3,9 @@ package zone
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 )
@@ -20,6 +22,7 @@ type builder struct {
 	values  [][]byte          // of the set at hand
 	rdata   [][]byte          // of all sets that have several values
 	bytes   []byte            // of all RDATA of the Spec
+	text    strings.Builder   // the names that the file steers, one after the other
 }
 
 // nameNodes makes the nodes: of every owner and of every name between it and the apex. The apex is the first.
@@ -125,11 +128,14 @@ func (b *builder) recordsOf(i int) []uint32 {
 
 // sortRecords sorts the records of each node by type, and makes room for the sets.
 func (b *builder) sortRecords() {
-	rrs, sets, values, size := b.spec.RRs, 0, 0, 0
+	rrs, sets, values, size, text := b.spec.RRs, 0, 0, 0, 0
 	for i := range b.zone.nodes {
 		list := b.recordsOf(i)
 		if len(list) > 1 {
 			slices.SortStableFunc(list, func(x, y uint32) int { return cmp.Compare(rrs.typeAt(x), rrs.typeAt(y)) })
+		}
+		if n := b.steered(list); n > 0 {
+			list, text = list[n:], text+int(b.zone.nodes[i].nameLen)
 		}
 		for len(list) > 0 {
 			n := b.sameType(list)
@@ -154,6 +160,7 @@ func (b *builder) sortRecords() {
 		}
 	}
 	b.zone.sets = make([]set, 0, sets)
+	b.text.Grow(text)
 	b.rdata, b.bytes = make([][]byte, 0, values), make([]byte, 0, size)
 }
 
@@ -166,12 +173,43 @@ func (b *builder) sameType(list []uint32) int {
 	return n
 }
 
+// steered returns how many of the records of a node, which come first, steer it.
+func (b *builder) steered(list []uint32) int {
+	if len(list) == 0 || b.spec.RRs.typeAt(list[0]) != TypeSteered {
+		return 0
+	}
+	return b.sameType(list)
+}
+
+// steer has the zone file steer a node by some records, which must say the same. The lowest of their TTLs counts.
+func (b *builder) steer(n *node, list []uint32) {
+	name, ttl := b.zone.nameOf(n), uint32(MaxTTL)
+	first, _, _ := b.spec.RRs.read(list[0])
+	for _, at := range list {
+		rr, _, _ := b.spec.RRs.read(at)
+		if ttl = min(ttl, rr.TTL); !bytes.Equal(rr.RData, first.RData) {
+			b.fault(at, "%s is steered twice; a name has one service and one policy, and all types in one line", show(name))
+		}
+	}
+	from := b.text.Len()
+	var buf [4 * wire.MaxName]byte
+	shown := name.AppendTo(buf[:0])
+	b.text.Write(shown[:len(shown)-min(1, len(shown)-1)]) // without the final dot, but for the root's
+	n.steer = b.steers[binary.LittleEndian.Uint32(first.RData)]
+	n.steer.TTL, n.steer.Tag, n.steer.Record = ttl, uint16(hashName(name)), b.text.String()[from:]
+}
+
 // fill gives the nodes their data, and checks what stands together.
 func (b *builder) fill() {
 	z := b.zone
 	for i := range z.nodes {
 		n, list, o := &z.nodes[i], b.recordsOf(i), b.ofNode[uint32(i)]
 		first := len(z.sets)
+		steers := list[:b.steered(list)]
+		if len(steers) > 0 {
+			b.steer(n, steers)
+		}
+		list = list[len(steers):]
 		for len(list) > 0 {
 			n := b.sameType(list)
 			b.fileSet(list[:n])
@@ -179,8 +217,11 @@ func (b *builder) fill() {
 		}
 		n.setsAt, n.setsCount = uint32(first), uint16(len(z.sets)-first)
 		b.judge(i, z.sets[first:])
+		if len(steers) > 0 {
+			b.judgeSteer(i, steers[0], z.sets[first:])
+		}
 		if o != nil {
-			b.company(o, z.sets[first:])
+			b.company(o, z.sets[first:], n.steer.Types)
 			b.specSets(n, o)
 		}
 		if z.set(n, wire.TypeDNAME) != nil {

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -27,9 +28,10 @@ func (d *draft) check(s *Set) {
 	}
 }
 
-// checkFile checks the name servers in the zone file. What a policy answers would not do for one, whatever other servers think of the
-// file.
+// checkFile checks the name servers in the zone file, and the names that it steers. What a policy answers would not do for a server,
+// whatever other servers think of the file.
 func (d *draft) checkFile(s *Set) {
+	d.checkSteered(s)
 	for _, i := range d.zone.servers {
 		if d.faults >= maxFaults {
 			return
@@ -40,6 +42,25 @@ func (d *draft) checkFile(s *Set) {
 				if at, ok := d.spec.RRs.search(d.zone.nameOf(n), wire.TypeNS, name); ok {
 					d.fault(at, "%s %s; the addresses of a name server must be static", show(wire.Name(name)), why)
 				}
+			}
+		}
+	}
+}
+
+// checkSteered refuses names that the zone file steers and that belong to another zone.
+func (d *draft) checkSteered(s *Set) {
+	if len(d.spec.RRs.Steers()) == 0 {
+		return
+	}
+	for i := range d.zone.nodes {
+		n := &d.zone.nodes[i]
+		if !n.steered() || d.faults >= maxFaults {
+			continue
+		}
+		name := d.zone.nameOf(n)
+		if z := s.Zone(name); z != d.zone {
+			if at, ok := d.spec.RRs.search(name, TypeSteered, nil); ok {
+				d.fault(at, "%s belongs to zone %s, so it would never be answered from here; write it there", show(name), z.name)
 			}
 		}
 	}
@@ -137,27 +158,34 @@ func (d *draft) checkChain(s *Set, first wire.Name, path []string) {
 
 // checkServer checks the target of an NS record: a name with static addresses, if it is ours.
 func (d *draft) checkServer(s *Set, o *owner, name wire.Name, path []string) {
+	if why := s.serverFault(o.name, name); why != "" {
+		d.problem(path, "%s", why)
+	}
+}
+
+// serverFault says what is wrong with a name as that of a server for an owner of NS records, or nothing.
+func (s *Set) serverFault(owner, name wire.Name) string {
 	m := s.Lookup(name, wire.TypeA)
 	if why := s.dynamic(name); why != "" && m.Kind != Alias && m.Kind != Redirect {
-		d.problem(path, "%s %s; the addresses of a name server must be static", show(name), why)
-		return
+		return fmt.Sprintf("%s %s; the addresses of a name server must be static", show(name), why)
 	}
 	switch m.Kind {
 	case NotAuth, Answer:
 	case Alias, Redirect:
-		d.problem(path, "%s is an alias (CNAME); a name server needs the name it stands for (RFC 2181 10.3)", show(name))
+		return fmt.Sprintf("%s is an alias (CNAME); a name server needs the name it stands for (RFC 2181 10.3)", show(name))
 	case Referral:
-		if !bytes.Equal(m.Cut, o.name) {
-			return // the glue is the other delegation's affair
+		if !bytes.Equal(m.Cut, owner) {
+			return "" // the glue is the other delegation's affair
 		}
 		if n := m.Zone.node(name); n == nil || m.Zone.rrset(n, wire.TypeA) == nil && m.Zone.rrset(n, wire.TypeAAAA) == nil {
-			d.problem(path, "%s is inside the delegation, so it needs its address (A or AAAA) here as glue", show(name))
+			return fmt.Sprintf("%s is inside the delegation, so it needs its address (A or AAAA) here as glue", show(name))
 		}
 	default:
 		if s.Lookup(name, wire.TypeAAAA).Kind != Answer {
-			d.problem(path, "%s is in zone %s, which has no address for it; add an A or AAAA record", show(name), m.Zone.name)
+			return fmt.Sprintf("%s is in zone %s, which has no address for it; add an A or AAAA record", show(name), m.Zone.name)
 		}
 	}
+	return ""
 }
 
 // show returns a name in presentation form without the final dot.

@@ -50,13 +50,18 @@ func (d *draft) apexOfFile() (found apexOfFile) {
 
 // fault notes something wrong with a record of the zone file.
 func (d *draft) fault(at uint32, format string, args ...any) {
+	rr, _, _ := d.spec.RRs.read(at)
+	d.faultAt(rr.File, rr.Line, format, args...)
+}
+
+// faultAt notes something wrong in a line of a file of the zone file.
+func (d *draft) faultAt(file uint16, line uint32, format string, args ...any) {
 	if d.faults++; d.faults > maxFaults {
 		return
 	}
-	rr, _, _ := d.spec.RRs.read(at)
 	d.problem([]string{"file"}, format, args...)
 	p := &d.problems[len(d.problems)-1]
-	p.File, p.Line = d.spec.RRs.files[rr.File], int(rr.Line)
+	p.File, p.Line = d.spec.RRs.files[file], int(line)
 }
 
 // judge checks what the zone file has at one name. Only what every server refuses is a fault: a zone that is served elsewhere should
@@ -94,11 +99,48 @@ func (b *builder) judge(i int, sets []set) {
 	}
 }
 
+// judgeSteer checks how the zone file steers a name, by the record at a place, against what else it has there.
+func (b *builder) judgeSteer(i int, at uint32, sets []set) {
+	n := &b.zone.nodes[i]
+	name, taken := show(b.zone.nameOf(n)), n.steer.Types
+	if taken.Has(wire.TypeCNAME) && i == 0 {
+		b.fault(at, "the apex cannot be steered by CNAME: it owns SOA and NS (RFC 1034 3.6.2)")
+		return
+	}
+	for j := range sets {
+		switch t := sets[j].Type; {
+		case t == wire.TypeCNAME, taken.Has(wire.TypeCNAME):
+			b.fault(at, "an alias (CNAME) stands alone at its name (RFC 1034 3.6.2); there is more at %s", name)
+			return
+		case t == wire.TypeNS && i > 0:
+			b.fault(at, "%s is delegated to other servers by NS, so it would never be steered", name)
+			return
+		case taken.Has(t):
+			b.fault(at, "%s is steered and answers %s here; remove that or the static %s", name, taken, typeName(t))
+			return
+		}
+	}
+}
+
 // company checks that what the Spec has at a name may stand together, and beside what the zone file has there.
-func (b *builder) company(o *owner, file []set) {
+func (b *builder) company(o *owner, file []set, steered TypeSet) {
 	r := o.spec
 	if r == nil {
 		return
+	}
+	if steered != 0 {
+		if o.steer != nil || o.alias != nil || o.whoami {
+			b.problem(at(r), "the zone file steers %q; write everything that is not static of a name in one place", r.Owner)
+			return
+		}
+		for i, set := range o.sets {
+			t := set.Type
+			alone := t == wire.TypeCNAME || steered.Has(wire.TypeCNAME) || t == wire.TypeNS && !bytes.Equal(o.name, b.apex)
+			if o.from[i] >= 0 && (alone || steered.Has(t)) {
+				key := at(r, r.Static[o.from[i]].Type)
+				b.problem(key, "the zone file steers %q, which answers %s; a static %s cannot stand beside it", r.Owner, steered, typeName(t))
+			}
+		}
 	}
 	types := make([]uint16, 0, len(o.sets)+len(file))
 	for i := range o.sets {

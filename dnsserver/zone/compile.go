@@ -84,6 +84,7 @@ type draft struct {
 	owners []owner        // of the Spec
 	byName map[string]int // name -> position in owners
 	faults int            // problems of the zone file
+	steers []Steer        // of the zone file, by their position there; without TTL, Tag and Record
 	zone   *Zone          // once it is frozen
 }
 
@@ -140,6 +141,7 @@ func (c *compiler) draft(spec *Spec) *draft {
 		d.ttl = DefaultTTL
 	}
 	d.authority()
+	d.steersOfFile()
 	for i := range spec.Records {
 		d.record(&spec.Records[i])
 	}
@@ -294,29 +296,48 @@ func (d *draft) static(o *owner, i int, ttl uint32) {
 
 // steer compiles the owner's steering.
 func (d *draft) steer(o *owner, ttl uint32) {
-	s := Steer{TTL: ttl, Tag: uint16(hashName(o.name)), Record: strings.TrimSuffix(o.name.String(), ".")}
-	spec := o.spec.Steer
+	s := d.steering(o.spec.Steer, func(key, format string, args ...any) { d.problem(at(o.spec, key), format, args...) })
+	s.TTL, s.Tag, s.Record = ttl, uint16(hashName(o.name)), strings.TrimSuffix(o.name.String(), ".")
+	o.steer = &s
+}
+
+// steering compiles what hangs on no name, and tells fault what is wrong with a key of it.
+func (d *draft) steering(spec *SteerSpec, fault func(key, format string, args ...any)) (s Steer) {
 	if spec.Service == "" {
-		d.problem(at(o.spec, "service"), "a steered name needs a service")
+		fault("service", "a steered name needs a service")
 	}
 	if d.plan != nil {
 		var ok bool
 		if s.Service, ok = d.plan.ServiceByName(spec.Service); !ok && spec.Service != "" {
-			d.problem(at(o.spec, "service"), "there is no service %q", spec.Service)
+			fault("service", "there is no service %q", spec.Service)
 		}
 		name := spec.Policy
 		if name == "" {
 			name = policy.DefaultPolicy
 		}
 		if s.Policy, ok = d.plan.PolicyByName(name); !ok {
-			d.problem(at(o.spec, "policy"), "there is no policy %q", name)
+			fault("policy", "there is no policy %q", name)
 		}
 	}
 	var err error
 	if s.Types, err = steerTypes(spec.Types); err != nil {
-		d.problem(at(o.spec, "types"), "%v", err)
+		fault("types", "%v", err)
 	}
-	o.steer = &s
+	return s
+}
+
+// steersOfFile compiles the ways in which the zone file steers names: a mistake in one is told once, however many names have it.
+func (d *draft) steersOfFile() {
+	list := d.spec.RRs.Steers()
+	d.steers = make([]Steer, len(list))
+	for i := range list {
+		d.steers[i] = d.steering(&list[i].SteerSpec, func(_, format string, args ...any) {
+			d.faultAt(list[i].File, list[i].Line, format, args...)
+		})
+		if set := d.steers[i].Types; set.Has(wire.TypeCNAME) && set != bitOf(wire.TypeCNAME) {
+			d.faultAt(list[i].File, list[i].Line, "CNAME stands alone at its name (RFC 1034 3.6.2); it cannot be steered beside other types")
+		}
+	}
 }
 
 // alias compiles the owner's alias.

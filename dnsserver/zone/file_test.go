@@ -12,12 +12,28 @@ import (
 )
 
 // rrsOf packs records written as lines of a zone file, each with owner, and TTL if it is not 300. The position of a line is its number.
+// Lines "owner STEER service policy types" steer the owner; the policy "-" is none. Equal lines share one way of steering.
 func rrsOf(t testing.TB, origin string, lines ...string) *RRs {
 	t.Helper()
 	rrs := new(RRs)
 	file := rrs.AddFile("zones/" + origin + ".zone")
 	var parser RDataParser
+	ways := map[string][]byte{}
 	for i, line := range lines {
+		if f := strings.Fields(line); len(f) > 2 && f[1] == "STEER" {
+			owner := mustName(t, dns.Fqdn(origin))
+			if f[0] != "@" {
+				owner = mustName(t, f[0]+"."+origin)
+			}
+			way := strings.Join(f[2:], " ")
+			if ways[way] == nil {
+				f = append(f, "-")
+				types := strings.Fields(strings.Trim(strings.Join(f[4:], " "), "-"))
+				ways[way] = rrs.AddSteer(FileSteer{SteerSpec{Service: f[2], Policy: strings.Trim(f[3], "-"), Types: types}, owner, file, uint32(i + 1)})
+			}
+			rrs.Append(RR{Owner: owner, Type: TypeSteered, TTL: 300, RData: ways[way], File: file, Line: uint32(i + 1)})
+			continue
+		}
 		zp := dns.NewZoneParser(strings.NewReader(line), dns.Fqdn(origin), "")
 		zp.SetDefaultTTL(300)
 		rr, ok := zp.Next()
@@ -131,6 +147,16 @@ func TestZoneFileProblems(t *testing.T) {
 		{[]string{"sub NS a.", "--", "x.sub STEER web"}, []string{`records x.sub|below the delegation`}},
 		{[]string{"loop CNAME loop", "--", "x CNAME loop"}, []string{`records x CNAME|circle`}},
 		{[]string{"big TXT x", "--"}, nil},
+		{[]string{"a STEER web", "b STEER wbe", "c STEER wbe", "d STEER web close-by", "e STEER web close"}, []string{`4|there is no service "wbe"`, `7|there is no policy "close"`}},
+		{[]string{"a STEER web - A NS", "b STEER web - A A", "c STEER web - CNAME A"}, []string{"3|NS cannot be steered", "4|A is named twice", "5|CNAME stands alone"}},
+		{[]string{"a STEER web", "a STEER web", "b STEER web", "b STEER api"}, []string{"6|b.example is steered twice"}},
+		{[]string{"a STEER web", "a A 192.0.2.1", "a TXT x"}, []string{"3|answers A and AAAA here; remove that or the static A"}},
+		{[]string{"a CNAME b", "a STEER web", "c STEER web - CNAME", "c TXT x"}, []string{"4|stands alone", "5|stands alone"}},
+		{[]string{"@ STEER web - CNAME", "sub NS a.", "sub STEER web", "x.sub STEER web"}, []string{"3|the apex cannot be steered by CNAME", "5|sub.example is delegated", "6|x.sub.example is below the delegation of sub.example"}},
+		{[]string{"d DNAME a.", "x.d STEER web"}, []string{"4|below the DNAME"}},
+		{[]string{"sub NS ns", "ns STEER web"}, []string{"3|ns.example is steered by a service"}},
+		{[]string{"a STEER web", "b STEER web", "c STEER web - CNAME", "d STEER web", "e STEER web", "--", "a STEER web", "b A 192.0.2.1", "b TXT x", "c TXT x", "d CNAME a", "e NS a."},
+			[]string{`records a|the zone file steers "a"`, `records b A|the zone file steers "b"`, `records c TXT|the zone file steers "c", which answers CNAME`, `records d CNAME|a static CNAME`, `records e NS|a static NS`}},
 	} {
 		spec := fileZone(t, "example", c.lines...)
 		_, problems := Compile([]Spec{spec}, testPlan(t))
@@ -153,6 +179,56 @@ func TestZoneFileProblems(t *testing.T) {
 		if !ok {
 			t.Errorf("%q: got %q, want %q", c.lines, got, c.want)
 		}
+	}
+}
+
+// What a zone file steers is steered as by the Spec, and its decisions are those of the Plan.
+func TestSteeredByFile(t *testing.T) {
+	spec := fileZone(t, "example", "@ STEER api", "www STEER web close-by A AAAA TXT", "www MX 10 mail", "*.w STEER web - CNAME", "a.b.c STEER api", "ns A 192.0.2.1", "same STEER api", "same STEER api",
+		"--", "www CAA 0 issue \"x\"", "own STEER web")
+	s := compile(t, spec)
+	expect(t, s,
+		"example A = steered example",
+		"www.example TXT = steered www.example",
+		"www.example MX = answer 10 mail.example.",
+		"www.example CAA = answer 0 issue \"x\"",
+		"www.example SRV = no data",
+		"b.c.example A = no data",
+		"a.b.c.example AAAA = steered a.b.c.example",
+		"x.w.example MX = steered *.w.example by *.w.example.",
+		"same.example A = steered same.example",
+		"own.example A = steered own.example")
+	plan := testPlan(t)
+	for name, want := range map[string]struct {
+		service, policy string
+		types           TypeSet
+	}{
+		"example": {"api", "default", addressTypes}, "x.w.example": {"web", "default", TypeSetOf(wire.TypeCNAME)},
+		"www.example": {"web", "close-by", TypeSetOf(wire.TypeA, wire.TypeAAAA, wire.TypeTXT)},
+	} {
+		service, _ := plan.ServiceByName(want.service)
+		by, _ := plan.PolicyByName(want.policy)
+		m := s.Lookup(mustName(t, name), wire.TypeA)
+		if st := m.Steer; st == nil || st.Service != service || st.Policy != by || st.Types != want.types || st.TTL != 300 || st.Tag != uint16(hashName(m.Owner)) {
+			t.Errorf("%s: %+v", name, st)
+		}
+	}
+	names := 0
+	for e := range s.Zones()[0].Entries() {
+		if names++; e.Steer != nil && mustName(t, e.Steer.Record).String() != e.Name.String() {
+			t.Errorf("%s is counted as %s", e.Name, e.Steer.Record)
+		}
+	}
+	if names != s.Zones()[0].Len() || names != 7 {
+		t.Errorf("%d names of %d", names, s.Zones()[0].Len())
+	}
+	child := fileZone(t, "c.example", "x A 192.0.2.1")
+	_, problems := Compile([]Spec{spec, child}, plan)
+	if len(problems) != 1 || problems[0].Line != 7 || !strings.Contains(problems[0].Msg, "a.b.c.example belongs to zone c.example") {
+		t.Errorf("%v", problems)
+	}
+	if _, problems = Recompile(s, []Spec{spec, child}, []bool{true, false}, plan); len(problems) != 1 || problems[0].Line != 7 {
+		t.Errorf("of a zone that is taken over: %v", problems)
 	}
 }
 

@@ -33,6 +33,9 @@ func (d *draft) freeze() *Zone {
 		if !n.empty() {
 			z.records++
 		}
+		if list := b.recordsOf(i); n.cut != 0 && int(n.cut) != i && b.steered(list) > 0 {
+			b.fault(list[0], "%s is below the delegation of %s, so it would never be steered", show(z.nameOf(n)), show(z.nameOf(&z.nodes[n.cut])))
+		}
 		if n.flags&flagAlias != 0 {
 			z.aliases = append(z.aliases, uint32(i))
 		}

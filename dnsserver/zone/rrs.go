@@ -7,6 +7,18 @@ import (
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 )
 
+// TypeSteered is the type, which no record has (RFC 6895 3.1), of lines of a zone file that steer their owner by a policy. Their RDATA
+// is what AddSteer returned.
+const TypeSteered uint16 = 0
+
+// A FileSteer is one way in which lines of a zone file steer names, and the first of these lines.
+type FileSteer struct {
+	SteerSpec
+	Owner wire.Name
+	File  uint16 // position in the files of the RRs
+	Line  uint32
+}
+
 // An RR is one record of a zone file.
 type RR struct {
 	Owner wire.Name
@@ -25,6 +37,7 @@ type RRs struct {
 	len    int
 	owners int    // runs of records of one owner
 	last   uint32 // where the last owner stands
+	steers []FileSteer
 }
 
 // The layout of a record: where the owner stands, TTL, line, type, file, length of RDATA; RDATA; and the owner, unless it is that of
@@ -54,6 +67,20 @@ func (r *RRs) Files() []string {
 func (r *RRs) AddFile(name string) uint16 {
 	r.files = append(r.files, name)
 	return uint16(len(r.files) - 1)
+}
+
+// AddSteer notes a way of steering names and returns the RDATA of records of TypeSteered that have it.
+func (r *RRs) AddSteer(s FileSteer) []byte {
+	r.steers = append(r.steers, s)
+	return binary.LittleEndian.AppendUint32(nil, uint32(len(r.steers)-1))
+}
+
+// Steers returns the ways in which the file steers names, in the order of the file. A nil RRs has none.
+func (r *RRs) Steers() []FileSteer {
+	if r == nil {
+		return nil
+	}
+	return r.steers
 }
 
 // Append adds a record. The record's memory is copied. It reports whether there was room.
@@ -125,11 +152,11 @@ func (r *RRs) read(at uint32) (rr RR, owner, next uint32) {
 	return rr, owner, next
 }
 
-// search returns where a record stands. It looks at one after the other.
+// search returns where a record stands; one of TypeSteered whatever its RDATA is. It looks at one after the other.
 func (r *RRs) search(owner wire.Name, rrtype uint16, rdata []byte) (uint32, bool) {
 	for at := uint32(0); at < uint32(len(r.data)); {
 		rr, _, next := r.read(at)
-		if rr.Type == rrtype && string(rr.Owner) == string(owner) && string(rr.RData) == string(rdata) {
+		if rr.Type == rrtype && string(rr.Owner) == string(owner) && (rrtype == TypeSteered || string(rr.RData) == string(rdata)) {
 			return at, true
 		}
 		at = next

@@ -19,12 +19,11 @@ const rounds = 5
 
 // dearer returns how many times as much processor time an answer takes in the server of a process, for names drawn from all of its
 // zones, as in one that has ten names: the median of some rounds.
-func (w *world) dearer(t *testing.T, binary string, pid int, d time.Duration) float64 {
+func (w *world) dearer(t *testing.T, binary, gen string, pid int, d time.Duration) float64 {
 	t.Helper()
-	small := world{dir: t.TempDir(), zones: 1, names: 10}
+	small := world{dir: t.TempDir(), zones: 1, names: 10, steered: w.steered}
 	small.write(t)
 	_, smallPid := small.start(t, binary)
-	gen := build(t, "../bench/dnsgen")
 	queries := min(w.zones*w.names, 1_000_000) // as many for both, so that the generator is as busy
 	var ratios []float64
 	for range rounds {

@@ -30,8 +30,34 @@ func (l latencies) String() string {
 	return fmt.Sprintf("%d queries, %d lost, half in %v, 99%% in %v, all in %v", l.asked, l.lost, l.p50, l.p99, l.worst)
 }
 
-// measure asks names all over the zones for some time, and meanwhile does something that ends after stop is closed.
-func (w *world) measure(t *testing.T, d time.Duration, meanwhile func(stop <-chan struct{})) latencies {
+// compare asks in periods that take turns: nothing else happens, then one zone is read again and again. It tells the median of the
+// ratios of neighbours, so that whatever else slows the machine down slows both.
+func (w *world) compare(t *testing.T, pairs int, d time.Duration) {
+	t.Helper()
+	serial, slowest := uint32(1), time.Duration(0)
+	reload := func() {
+		serial++
+		w.writeZone(t, 0, serial)
+		at := time.Now()
+		w.until(t, serial, 30*time.Second)
+		slowest = max(slowest, time.Since(at))
+	}
+	var ratios []float64
+	for range pairs {
+		calm := w.measure(t, d/time.Duration(pairs), nil)
+		reloading := w.measure(t, d/time.Duration(pairs), reload)
+		ratios = append(ratios, float64(reloading.p99)/float64(max(calm.p99, 1)))
+		t.Logf("calm:                     %v", calm)
+		t.Logf("while one zone is reread: %v", reloading)
+	}
+	slices.Sort(ratios)
+	t.Logf("99%% of answers come in %.2f times the time while one zone is reread: the median of %.2f; %d reloads, the slowest after %v, of which one to two "+
+		"seconds are the watch", ratios[len(ratios)/2], ratios, serial-1, slowest.Round(10*time.Millisecond))
+}
+
+// measure asks names all over the zones for some time, and meanwhile does something, if it is told to: again and again, and at least once
+// to the end.
+func (w *world) measure(t *testing.T, d time.Duration, meanwhile func()) latencies {
 	t.Helper()
 	conn, err := net.Dial("udp", w.dns)
 	if err != nil {
@@ -53,9 +79,15 @@ func (w *world) measure(t *testing.T, d time.Duration, meanwhile func(stop <-cha
 			}
 		}
 	})
-	stop := make(chan struct{})
+	var busy atomic.Bool
 	if meanwhile != nil {
-		other.Go(func() { meanwhile(stop) })
+		busy.Store(true)
+		other.Go(func() {
+			for first := true; first || time.Since(began) < d; first = false {
+				meanwhile()
+			}
+			busy.Store(false)
+		})
 	}
 	asked := 0
 	ask := func() {
@@ -76,12 +108,11 @@ func (w *world) measure(t *testing.T, d time.Duration, meanwhile func(stop <-cha
 		for due := int(now.Sub(began) * perSecond / time.Second); asked < due; {
 			ask()
 		}
-		if now.Sub(began) > d {
+		if now.Sub(began) > d && !busy.Load() {
 			break
 		}
 	}
 	ticker.Stop()
-	close(stop)
 	other.Wait()
 	time.Sleep(100 * time.Millisecond)
 	conn.Close()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -44,6 +45,7 @@ type parser struct {
 	minimum   uint32
 	hasSOA    bool // minimum is known
 
+	steers  map[string][]byte // RDATA of lines that steer, by what stands behind the owner
 	values  zone.RDataParser
 	rdata   []byte // of the record at hand
 	rebuilt []byte
@@ -95,7 +97,7 @@ func (p *parser) include(name string, origin wire.Name, t ttls) error {
 	}
 	in, err := p.source.FS.Open(name)
 	if err != nil {
-		return err
+		return cannotOpen(err)
 	}
 	defer in.Close() //nolint:errcheck // nothing was written
 	p.open = append(p.open, name)
@@ -103,6 +105,17 @@ func (p *parser) include(name string, origin wire.Name, t ttls) error {
 	f.read()
 	p.open = p.open[:len(p.open)-1]
 	return nil
+}
+
+// cannotOpen says why a file cannot be opened; which one it is, its reader knows.
+func cannotOpen(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("there is no such file")
+	}
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 // read reads the entries of the file to the end.
@@ -179,11 +192,14 @@ func (f *file) record(e *entry) error {
 		}
 		break
 	}
-	rrtype, err := f.rrtype(e.word(i))
-	if err != nil {
-		return err
+	var rrtype uint16
+	var err error
+	if kind := steerKind(e.word(i)); kind != "" {
+		rrtype = zone.TypeSteered
+		f.rdata, err = f.steer(f.rdata[:0], kind, e, i+1)
+	} else if rrtype, err = f.rrtype(e.word(i)); err == nil {
+		f.rdata, err = f.appendRData(f.rdata[:0], rrtype, e, i+1)
 	}
-	f.rdata, err = f.appendRData(f.rdata[:0], rrtype, e, i+1)
 	if err != nil {
 		return err
 	}
@@ -194,6 +210,9 @@ func (f *file) record(e *entry) error {
 		f.ttls.last, f.ttls.hasLast = ttl, true
 	} else {
 		ttl = f.defaultTTL()
+	}
+	if rrtype == zone.TypeSteered && ttl == 0 {
+		return errors.New("a steered name needs a TTL of 1 s or more")
 	}
 	return f.add(zone.RR{Owner: f.owner, Type: rrtype, TTL: ttl, RData: f.rdata, File: f.pos, Line: uint32(e.line)})
 }

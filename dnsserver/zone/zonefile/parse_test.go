@@ -2,6 +2,7 @@ package zonefile
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -42,6 +43,9 @@ func parse(t testing.TB, fsys fs.FS) (*zone.RRs, []string, []policy.Problem) {
 // show returns a record as a line of a zone file.
 func show(t testing.TB, rr zone.RR) string {
 	t.Helper()
+	if rr.Type == zone.TypeSteered {
+		return fmt.Sprintf("%s %d IN steered %d", rr.Owner, rr.TTL, binary.LittleEndian.Uint32(rr.RData))
+	}
 	msg := append(bytes.Clone(rr.Owner), byte(rr.Type>>8), byte(rr.Type), 0, 1, byte(rr.TTL>>24), byte(rr.TTL>>16), byte(rr.TTL>>8), byte(rr.TTL),
 		byte(len(rr.RData)>>8), byte(len(rr.RData)))
 	m, end, err := dns.UnpackRR(append(msg, rr.RData...), 0)
@@ -145,6 +149,31 @@ func TestInclude(t *testing.T) {
 	}
 }
 
+// Lines that steer say by what, and many share one way; what stands in the file otherwise is as ever.
+func TestSteered(t *testing.T) {
+	rrs, _, problems := parse(t, files("z", "$TTL 1h\nwww 30 DYNA web!close-by\n    TXT x\nv dyna web!close-by\n@ IN 20 DYNA web HTTPS a\nx DYNC h.osts_1-x ; comment\n"+
+		"$GENERATE 1-2 n$ 5 IN DYNA web!close-by\n$ORIGIN sub\n$INCLUDE y", "y", "y DYNA (\n web!close-by\n )\ndyna A 192.0.2.1\nz DYNA s$"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	want := []string{"www.example.org. 30 IN steered 0", `www.example.org. 3600 IN TXT "x"`, "v.example.org. 3600 IN steered 0", "example.org. 20 IN steered 1", "x.example.org. 3600 IN steered 2",
+		"n1.example.org. 5 IN steered 0", "n2.example.org. 5 IN steered 0", "y.sub.example.org. 3600 IN steered 0", "dyna.sub.example.org. 3600 IN A 192.0.2.1", "z.sub.example.org. 3600 IN steered 3"}
+	if got := lines(t, rrs); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	var ways []string
+	for _, s := range rrs.Steers() {
+		ways = append(ways, fmt.Sprintf("%s:%d %s%s %s %v", rrs.Files()[s.File], s.Line, s.Owner, s.Service, s.Policy, s.Types))
+	}
+	if want := []string{"zones/z:2 www.example.org.web close-by []", "zones/z:5 example.org.web  [HTTPS A]", "zones/z:6 x.example.org.h.osts_1-x  [CNAME]",
+		"zones/y:5 z.sub.example.org.s$  []"}; !slices.Equal(ways, want) {
+		t.Errorf("got %q", ways)
+	}
+	if new(zone.RRs).Steers() != nil || (*zone.RRs)(nil).Steers() != nil {
+		t.Error("nothing steers")
+	}
+}
+
 func TestProblems(t *testing.T) {
 	deep := []string{"z", "$INCLUDE f0"}
 	for i := range 10 {
@@ -154,7 +183,7 @@ func TestProblems(t *testing.T) {
 		files []string
 		want  []string // file:line, a blank, part of the message
 	}{
-		{[]string{"y", ""}, []string{"z:0 not exist"}},
+		{[]string{"y", ""}, []string{"z:0 there is no such file"}},
 		{[]string{"z", "a A 192.0.2.1\nb A 192.0.2.300\nc MX mail\nd A 192.0.2.1\ne BOGUS x"}, []string{`z:2 "192.0.2.300" is not an IPv4 address`, `z:3 "mail" is not a value of type MX, which is a preference and a name`, `z:5 no record type "BOGUS"`}},
 		{[]string{"z", "a A ::1\na AAAA 192.0.2.1\na A\na AAAA \"::1\""}, []string{"z:1 not an IPv4 address", "z:2 not an IPv6 address", "z:3 not a value of type A", "z:4 not a value of type AAAA"}},
 		{[]string{"z", "a TXT ( \"x\" \n y\n)\nb A x\n"}, []string{"z:4 not an IPv4 address"}},
@@ -174,12 +203,15 @@ func TestProblems(t *testing.T) {
 			[]string{"z:1 type A", "z:2 TYPE731", "z:3 CAA", "z:4 HTTPS", "z:5 TLSA", "z:6 no value", "z:7 MX", "z:8 SRV", "z:9 one name", "z:10 quoted", "z:11 empty label"}},
 		{[]string{"z", "a TXT\na TXT " + strings.Repeat("x", 256) + "\na TXT \\999"}, []string{"z:1 TXT", "z:2 255", "z:3 escape"}},
 		{[]string{"z", "@ SOA a b x 1 1 1 1\n@ SOA a b 1 1 1 1 x\n@ SOA a b 1\n@ SOA a..b b 1 1 1 1 1"}, []string{"z:1 serial", "z:2 not a time", "z:3 SOA", "z:4 empty label"}},
-		{[]string{"z", "$INCLUDE y\n$INCLUDE /etc/passwd\n$INCLUDE ../x\n$INCLUDE\n$INCLUDE \"\"\n$INCLUDE z a..b"}, []string{"z:1 not exist", "z:2 directory of the zone file", "z:3 directory of the zone file", "z:4 takes", "z:5 without a name", "z:6 empty label"}},
+		{[]string{"z", "$INCLUDE y\n$INCLUDE /etc/passwd\n$INCLUDE ../x\n$INCLUDE\n$INCLUDE \"\"\n$INCLUDE z a..b"}, []string{"z:1 $INCLUDE of y: there is no such file", "z:2 directory of the zone file", "z:3 directory of the zone file", "z:4 takes", "z:5 without a name", "z:6 empty label"}},
 		{[]string{"z", "$INCLUDE y", "y", "a A x\n$INCLUDE z"}, []string{"y:1 not an IPv4 address", "y:2 circle"}},
 		{deep, []string{"f6:1 more than 8"}},
 		{[]string{"z", "$GENERATE 1-2 a A\n$GENERATE 2-1 a A x\n$GENERATE 1 a A x\n$GENERATE 1-2/0 a A x\n$GENERATE 1-9 a$ A 192.0.2.300"}, []string{"z:1 takes a range", "z:2 not a range", "z:3 not a range", "z:4 not a range", "z:5 for 1: "}},
 		{[]string{"z", "$GENERATE 1-1 ${0,0,q} A x\n$GENERATE 1-1 ${0 A x\n$GENERATE 1-1 ${-5} A x\n$GENERATE 1-1 ${x} A x\n$GENERATE 1-1 ${0,999} A x\n$GENERATE 1-1 ${0,1,d,e} A x"},
 			[]string{"z:1 of the form", "z:2 not closed", "z:3 negative", "z:4 of the form", "z:5 of the form", "z:6 of the form"}},
+		{[]string{"z", "a DYNA\na DYNA \"web\"\na DYNA !x\na DYNA web!\na DYNC web A\na 0 DYNA web\n$TTL 0\na DYNA web\na CH DYNA web\nb.c..d DYNA web\nx.other. 5 DYNA web"},
+			[]string{"z:1 takes service!policy", "z:2 quoted", "z:3 of the form service!policy", "z:4 of the form", "z:5 write DYNA", "z:6 TTL of 1 s", "z:8 TTL of 1 s", "z:9 class CH",
+				"z:10 empty label", "z:11 outside"}},
 		{[]string{"z", "$GENERATE 0-2147483647 a$ A 192.0.2.1"}, []string{"z:1 more than 1000000"}},
 		{[]string{"z", "a TXT " + strings.Repeat("x ", MaxEntry/2)}, []string{"z:0 longer than"}},
 		{[]string{"z", "a TXT (" + strings.Repeat("xy\n", MaxEntry/2)}, []string{"z:0 longer than"}},

@@ -8,22 +8,42 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 )
 
-// Circles returns the CNAMEs and DNAMEs of zone files that lead into a circle, or through more aliases than are followed: at most
-// maxFaults of each zone, in the order of its file. The Set was compiled from the Specs. Compile lets them pass, as other servers load
-// them, and what is answered is bounded by MaxChain; their writer should know all the same.
-func (s *Set) Circles(specs []Spec) []policy.Problem {
+// Doubts returns what zone files have that Compile lets pass, as other servers load it, and that their writer should know all the same:
+// CNAMEs and DNAMEs that lead into a circle, or through more aliases than are followed (what is answered is bounded by MaxChain), and name
+// servers of ours that cannot be reached. They are at most maxFaults of each kind and zone, in the order of its file. The Set was compiled
+// from the Specs.
+func (s *Set) Doubts(specs []Spec) []policy.Problem {
 	var out []policy.Problem
 	for i := range specs {
 		spec := &specs[i]
 		apex, err := parseName(spec.Name)
 		if z := s.Zone(apex); err == nil && spec.RRs.Len() > 0 && z != nil && bytes.Equal(z.apex, apex) {
 			out = append(out, s.circlesOf(z, spec)...)
+			out = append(out, s.lameOf(z, spec)...)
 		}
 	}
 	return out
 }
 
-// circlesOf is Circles of one zone.
+// lameOf returns the name servers of one zone file that are ours and have no address.
+func (s *Set) lameOf(z *Zone, spec *Spec) (out []policy.Problem) {
+	for _, i := range z.servers {
+		n := &z.nodes[i]
+		for _, name := range z.rrset(n, wire.TypeNS).RData {
+			why := s.serverFault(z.nameOf(n), name)
+			if why == "" || len(out) >= maxFaults {
+				continue
+			}
+			if at, ok := spec.RRs.search(z.nameOf(n), wire.TypeNS, name); ok {
+				rr, _, _ := spec.RRs.read(at)
+				out = append(out, policy.Problem{Path: []string{"zones", spec.Name, "file"}, File: spec.RRs.files[rr.File], Line: int(rr.Line), Msg: why})
+			}
+		}
+	}
+	return out
+}
+
+// circlesOf returns the CNAMEs and DNAMEs of one zone file that come to no end.
 func (s *Set) circlesOf(z *Zone, spec *Spec) (out []policy.Problem) {
 	faults := map[string]string{} // by owner: it has one CNAME or DNAME
 	for i := range z.nodes {
