@@ -34,7 +34,7 @@ type Options struct {
 	Traffic      func() map[string]Traffic                 // by endpoint; nil if there is no edge
 	Sources      func() []registry.SourceStatus            // outside systems that endpoints come from; nil if there are none
 	Confirm      func(source string) (Confirmed, error)    // makes a source believed although it lost much; nil if there are none
-	Held         func() []string                           // what sources say that is not believed, one sentence each; nil if there are none
+	Held         func() []string                           // what of sources is not believed, and what is not shared, one sentence each; nil if there are none
 	Certificates func() []string                           // why certificate files of the edge do not load; none = all do; a nil func: there is no edge
 	GeoData      func() []string                           // what is wrong with geo databases; none = nothing; nil: there are none
 	Aliases      func() []string                           // what is wrong with the names that aliases lead to; none = nothing; nil: nobody knows

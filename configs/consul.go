@@ -11,7 +11,7 @@ import (
 
 // decodeConsul reads "consul".
 func (f *file) decodeConsul(v value) {
-	c := &consul.Config{}
+	c := &consul.Config{KVPrefix: consul.DefaultKVPrefix}
 	f.object(v, inConsul, func(key string, v value) {
 		switch key {
 		case "address":
@@ -50,12 +50,26 @@ func (f *file) decodeConsul(v value) {
 		case "max_watches":
 			n, _ := f.integer(v, 1, math.MaxInt32)
 			c.MaxWatches = int(n)
+		case "kv":
+			c.KVPrefix = f.consulKV(v)
 		}
 	})
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		f.errorf(v, "cert and key belong together: the certificate that we show to Consul, and its key")
 	}
 	f.config.Consul = c
+}
+
+// consulKV reads where nodes share what operators decide; "" is nowhere.
+func (f *file) consulKV(v value) string {
+	s, ok := f.text(v)
+	switch {
+	case !ok || s == "off" && !v.Quoted:
+		return ""
+	case s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || strings.Trim(s, "/") != s:
+		f.errorf(v, "a path in Consul's key-value store, such as meridian, or off, is expected here, not %s", quote(v))
+	}
+	return s
 }
 
 // consulAddress reads where Consul is.

@@ -102,7 +102,7 @@ func (s section) keys() []string {
 	case inLog:
 		return []string{"level", "format"}
 	case inConsul:
-		return []string{"address", "token_file", "ca", "cert", "key", "server_name", "datacenters", "sites", "namespace", "partition", "prefix", "addresses", "consistent", "max_watches"}
+		return []string{"address", "token_file", "ca", "cert", "key", "server_name", "datacenters", "sites", "namespace", "partition", "prefix", "addresses", "consistent", "max_watches", "kv"}
 	case inFrom:
 		return []string{"consul"}
 	case inSafety:

@@ -208,6 +208,38 @@ func (r *Registry) Unforce(t Target) error {
 	return nil
 }
 
+// Adopt puts in force, or ends if o is nil, what was decided elsewhere about a Target. save keeps it, in place of the Store; if it fails nothing
+// changes, and its error is returned. To end what there is not is no error.
+func (r *Registry) Adopt(t Target, o *Override, save func() error) error {
+	now := r.now()
+	if o != nil {
+		if err := o.check(now); err != nil {
+			return err
+		}
+	}
+	r.storing.Lock()
+	defer r.storing.Unlock()
+	if o != nil {
+		if err := r.roomFor(t); err != nil {
+			return err
+		}
+	}
+	if err := save(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	if o != nil {
+		r.overrides[t] = o.standing(now)
+	} else {
+		delete(r.overrides, t)
+	}
+	changes := r.reassess()
+	r.mu.Unlock()
+	tick(r.expiry)
+	r.logTransitions(changes)
+	return nil
+}
+
 // Overrides returns what is in force, sorted by text form.
 func (r *Registry) Overrides() []Override {
 	r.mu.Lock()

@@ -34,7 +34,9 @@ type SavedHealth struct {
 	Since    time.Time    `json:"since"` // when it came to be in that state
 }
 
-// nowhere is the Store of a Registry that has none.
+// Nowhere is the Store of a Registry that has none: it keeps nothing.
+var Nowhere Store = nowhere{}
+
 type nowhere struct{}
 
 func (nowhere) SaveOverride(Override) error        { return nil }

@@ -27,7 +27,13 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 	}
 	if n.consul != nil {
 		o.Sources = func() []registry.SourceStatus { return []registry.SourceStatus{n.consul.Status()} }
-		o.Held, o.Confirm = n.guard.Problems, n.confirm
+		o.Confirm = n.confirm
+		o.Held = func() []string {
+			if n.shared == nil {
+				return n.guard.Problems()
+			}
+			return append(n.guard.Problems(), n.shared.Problems()...)
+		}
 	}
 	if n.edge != nil {
 		o.Traffic, o.Certificates = n.traffic, n.edge.CertificateProblems

@@ -19,6 +19,7 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes"
 	"github.com/meridian-gslb/meridian/registry"
+	"github.com/meridian-gslb/meridian/registry/shared"
 	"github.com/meridian-gslb/meridian/registry/source/consul"
 	"github.com/meridian-gslb/meridian/registry/source/embedded"
 	"github.com/meridian-gslb/meridian/registry/source/guard"
@@ -43,6 +44,7 @@ type node struct {
 	embedded *embedded.Registry
 	consul   *consul.Source // nil: not configured
 	guard    *guard.Guard   // of consul
+	shared   *shared.Store  // of overrides; nil: they are this node's alone
 	prober   *probes.Prober
 	outside  *outside.Resolver // of the names that aliases lead to
 	watching sync.Mutex        // orders the updates of prober
@@ -84,10 +86,6 @@ func newNode(o nodeOptions) (_ *node, err error) {
 			n.close()
 		}
 	}()
-	if err := n.openState(cfg, o.allowLoopback); err != nil {
-		return nil, err
-	}
-	n.registry.Apply(cfg.Compiled)
 	if cfg.Consul != nil {
 		if n.consul, err = consul.New(*cfg.Consul, consul.Options{Log: n.log}); err != nil {
 			return nil, err
@@ -95,6 +93,10 @@ func newNode(o nodeOptions) (_ *node, err error) {
 		n.consul.Watch(cfg.Wanted)
 		n.guard = n.guardOf(n.consul, consul.SourceName, cfg.State)
 	}
+	if err := n.openState(cfg, o.allowLoopback); err != nil {
+		return nil, err
+	}
+	n.registry.Apply(cfg.Compiled)
 	n.outside = outside.New(outside.Config{Servers: cfg.Resolvers}, n.registry, n.log)
 	n.prober = probes.New(probes.Options{Log: n.log, Sink: n.registry, Seed: n.savedState})
 	return n, n.bind(cfg, o.demo)
@@ -109,6 +111,12 @@ func (n *node) openState(cfg *configs.Config, allowLoopback bool) (err error) {
 			return err
 		}
 		ro.Store, endpoints = n.store, n.store
+	}
+	if cfg.Consul != nil && cfg.Consul.KVPrefix != "" {
+		if n.shared, err = n.shareOverrides(cfg.Site); err != nil {
+			return err
+		}
+		ro.Store = n.shared
 	}
 	n.registry = registry.New(ro)
 	if err := n.registry.Restore(); err != nil {
@@ -223,6 +231,10 @@ func (n *node) run(ctx context.Context, ready func()) error {
 		})
 		n.firstSource(rooms.failed)
 	}
+	var sharing *room
+	if n.shared != nil {
+		sharing = rooms.start("shared overrides", func(ctx context.Context) error { return n.shared.Run(ctx, n.registry) })
+	}
 	n.watch() // all that is known by now, so that the first round covers it
 	wiring := rooms.start("wiring", n.follow)
 	prober := rooms.start("probes", n.prober.Run)
@@ -246,7 +258,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 
 	n.await("shutting down")
 	n.log.Info("shutting down")
-	for _, r := range []*room{files, edge, dns, prober, aliases, wiring, outer, source, state, adminRoom} {
+	for _, r := range []*room{files, edge, dns, prober, aliases, wiring, sharing, outer, source, state, adminRoom} {
 		r.stop()
 	}
 	err := rooms.err()

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -11,6 +15,7 @@ import (
 
 	"github.com/meridian-gslb/meridian/admin"
 	"github.com/meridian-gslb/meridian/registry"
+	"github.com/meridian-gslb/meridian/registry/shared"
 	"github.com/meridian-gslb/meridian/registry/source/consul"
 	"github.com/meridian-gslb/meridian/registry/source/guard"
 )
@@ -26,6 +31,21 @@ func (n *node) guardOf(s registry.Source, name, state string) *guard.Guard {
 		o.Dir = filepath.Join(state, "catalogs")
 	}
 	return guard.New(s, o)
+}
+
+// shareOverrides returns a store of overrides that nodes share by Consul, around that of this node.
+func (n *node) shareOverrides(site string) (*shared.Store, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	var id [4]byte
+	rand.Read(id[:]) // never fails
+	o := shared.Options{Node: fmt.Sprintf("%s/%s/%x", cmp.Or(site, "-"), host, id), Local: registry.Nowhere, KV: n.consul.KV(), Log: n.log}
+	if n.store != nil {
+		o.Local, o.Records = n.store, n.store
+	}
+	return shared.New(o)
 }
 
 // confirm makes a source believed although it lost much.

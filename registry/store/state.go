@@ -114,14 +114,25 @@ func (db *DB) DeleteEndpoints(keys ...string) error {
 }
 
 // LoadEndpoints returns all keys and values.
-func (db *DB) LoadEndpoints() (map[string][]byte, error) {
+func (db *DB) LoadEndpoints() (map[string][]byte, error) { return db.load(bucketEndpoints) }
+
+// load returns all of a bucket.
+func (db *DB) load(bucket []byte) (map[string][]byte, error) {
 	all := map[string][]byte{}
-	err := db.each(bucketEndpoints, func(key, value []byte) error {
+	err := db.each(bucket, func(key, value []byte) error {
 		all[string(key)] = bytes.Clone(value)
 		return nil
 	})
 	return all, err
 }
+
+// PutShared writes a value under a key, replacing what was there. It is on disk when PutShared returns nil.
+func (db *DB) PutShared(key string, value []byte) error {
+	return db.wrote(db.bolt.Update(func(tx *bolt.Tx) error { return put(tx, bucketShared, []byte(key), value) }))
+}
+
+// LoadShared returns all keys and values of PutShared.
+func (db *DB) LoadShared() (map[string][]byte, error) { return db.load(bucketShared) }
 
 // wrote notes how a write went and returns its error: a registry.ErrFull if there is no room for it.
 func (db *DB) wrote(err error) error {

@@ -46,6 +46,7 @@ var (
 	bucketOverrides = []byte("overrides") // Target as text -> Override as JSON
 	bucketHealth    = []byte("health")    // full endpoint name -> SavedHealth as JSON
 	bucketEndpoints = []byte("endpoints") // a key of the embedded registry -> its value
+	bucketShared    = []byte("shared")    // a key of package shared -> its value; made when it is missing
 )
 
 // version is the version of the layout. One that is not ours is refused, not guessed at.
@@ -84,6 +85,12 @@ func open(dir string, maxSize int) (*DB, error) {
 	b, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, MaxSize: maxSize})
 	if err != nil {
 		return nil, openError(path, err)
+	}
+	if err := b.Update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(bucketShared)
+		return err
+	}); err != nil {
+		return nil, errors.Join(openError(path, err), b.Close())
 	}
 	b.MaxBatchDelay = batchDelay
 	return &DB{bolt: b, path: path, closeWait: closeWait}, nil

@@ -226,3 +226,43 @@ func TestConsulPolicyIsEnough(t *testing.T) {
 	eventually(t, 60*time.Second, "the new token used", n.answers("api", "192.0.2.1"))
 	eventually(t, 60*time.Second, "the other service", n.answers("pay", "198.51.100.1"))
 }
+
+// TestDrainReachesAllNodes: a drain on one of three nodes is in force on all, outlives a restart of all of them, and what was decided while Consul
+// was away reaches the others when it is back.
+func TestDrainReachesAllNodes(t *testing.T) {
+	c := startConsul(t, "", nil)
+	c.register("api", "api-1", "192.0.2.1")
+	c.register("api", "api-2", "192.0.2.2")
+	nodes, files := make([]*node, 3), make([]string, 3)
+	for i := range nodes {
+		nodes[i] = newNode(t)
+		files[i] = nodes[i].serve(nodes[i].consulNode(c, t.TempDir()))
+		eventually(t, 15*time.Second, "the instances", nodes[i].answers("api", "192.0.2.1", "192.0.2.2"))
+	}
+	everywhere := func(what string, want ...string) {
+		t.Helper()
+		var longest time.Duration
+		for _, n := range nodes {
+			longest = max(longest, eventually(t, 15*time.Second, what, n.answers("api", want...)))
+		}
+		t.Logf("%s: on all nodes after %v", what, longest)
+	}
+	nodes[0].must("drain", "api/api-1")
+	everywhere("a drain", "192.0.2.2")
+	nodes[1].must("undrain", "api/api-1")
+	everywhere("its end, on another node", "192.0.2.1", "192.0.2.2")
+	nodes[2].must("drain", "api/api-2")
+	everywhere("another drain", "192.0.2.1")
+	for i, n := range nodes {
+		n.stop()
+		n.start("serve", "-c", files[i])
+	}
+	everywhere("after a restart of all", "192.0.2.1")
+
+	syscall.Kill(-c.process.PID, syscall.SIGSTOP)
+	nodes[1].must("undrain", "api/api-2")
+	nodes[1].must("drain", "api/api-1")
+	eventually(t, 15*time.Second, "the node alone", nodes[1].answers("api", "192.0.2.2"))
+	syscall.Kill(-c.process.PID, syscall.SIGCONT)
+	everywhere("what was decided meanwhile", "192.0.2.2")
+}

@@ -28,6 +28,8 @@ const (
 	// from one address (its limits.http_max_conns_per_client). If more services are wanted, all are read again when Consul says that
 	// anything changed.
 	DefaultMaxWatches = 150
+	// DefaultKVPrefix is where nodes share what operators decide.
+	DefaultKVPrefix = "meridian"
 	// MaxResponse is the most bytes of one response; a longer one is refused whole.
 	MaxResponse = 64 << 20
 )
@@ -48,6 +50,7 @@ type Config struct {
 	LAN         bool     // take instances' LAN addresses also where they have WAN ones
 	Consistent  bool     // read through the leader; default: any server answers, so that reads work without one
 	MaxWatches  int      // default DefaultMaxWatches
+	KVPrefix    string   // where nodes share what operators decide, usually DefaultKVPrefix; "" = they do not
 }
 
 // A Wanted is what the configuration in force takes from Consul. It must not be changed once it was given to Watch.

@@ -25,6 +25,7 @@ const (
 	sweepers      = 16                          // questions at once of a sweep
 	minRetry      = 500 * time.Millisecond      // after the first failure; doubled after each, with jitter
 	maxRetry      = 30 * time.Second
+	writeTimeout  = 10 * time.Second
 	settle        = 20 * time.Millisecond // for which a change waits for others before it is published
 )
 

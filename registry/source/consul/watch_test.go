@@ -151,7 +151,7 @@ func follow(t *testing.T, cfg Config, services ...string) *follower {
 func (f *follower) until(service string, want ...string) {
 	f.t.Helper()
 	var got []string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		f.mu.Lock()
 		list, known := f.last.Services[service]
 		f.mu.Unlock()
