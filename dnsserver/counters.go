@@ -70,7 +70,7 @@ type recordCounters struct {
 	_      [64]byte
 }
 
-type siteCounters [policy.ReasonFailOpen + 1]atomic.Uint64
+type siteCounters [policy.ReasonFailClosed + 1]atomic.Uint64
 
 // A tally adds to a counter that everybody reads, all at once for as long as it is the same counter.
 type tally struct {
