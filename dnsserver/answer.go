@@ -68,6 +68,7 @@ type Answerer struct {
 	located     bool // client is set
 	client      client
 	steered     *zone.Steer     // the last record for which a Plan was asked, or nil
+	manner      *zone.Manner    // if steered: of it, or nil
 	asked       policy.Query    // if steered
 	decided     policy.Decision // if steered
 	scope       uint8           // of the answer to a client subnet

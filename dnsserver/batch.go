@@ -48,7 +48,7 @@ func (a *Answerer) took(n int, d time.Duration) { a.counters.took.observe(n, d) 
 // forget lets go of what earlier answers pointed to in an old snapshot, which may be hundreds of megabytes: one name is enough to hold
 // all names of its zone.
 func (a *Answerer) forget() {
-	a.path, a.steered, a.flattened = path{}, nil, wire.RRset{}
+	a.path, a.steered, a.manner, a.flattened = path{}, nil, nil, wire.RRset{}
 	a.builder.Forget()
 	a.scratch.Forget()
 }

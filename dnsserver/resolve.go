@@ -87,19 +87,21 @@ func (a *Answerer) add(set *wire.RRset) {
 }
 
 // nothing writes a negative answer and returns its code. The name of an ALIAS exists, whatever its target does, and lacks data for no
-// longer than the way to its target holds. Unless a policy chose an alias on the way, no decision leads here, so it holds for everybody,
-// as it must: caches keep negative answers without regard to a scope (RFC 7871 7.4).
+// longer than the way to its target holds. Unless a policy chose an alias on the way, or fails closed, no decision leads here, so it holds
+// for everybody, as it must: caches keep negative answers without regard to a scope (RFC 7871 7.4).
 func (a *Answerer) nothing(rcode wire.RCode) wire.RCode {
 	p := &a.path
-	if !p.flat {
-		z := p.match.Zone
-		a.builder.Add(wire.Authority, z.Apex(), z.Negative())
-		return rcode
+	z := p.match.Zone
+	if p.flat {
+		z, rcode = p.home, wire.NoError
 	}
-	soa := p.home.Negative()
-	a.flattened = wire.RRset{Type: soa.Type, TTL: min(p.ttl, soa.TTL), RData: soa.RData}
-	a.builder.Add(wire.Authority, p.home.Apex(), &a.flattened)
-	return wire.NoError
+	soa := z.Negative()
+	if p.ttl < soa.TTL {
+		a.flattened = wire.RRset{Type: soa.Type, TTL: p.ttl, RData: soa.RData}
+		soa = &a.flattened
+	}
+	a.builder.Add(wire.Authority, z.Apex(), soa)
+	return rcode
 }
 
 // outside ends a path at a name that we are not authoritative for.

@@ -182,6 +182,7 @@ func (b *builder) fill() {
 		if o != nil {
 			b.company(o, z.sets[first:])
 			b.specSets(n, o)
+			b.behave(uint32(i), o.manner)
 		}
 		if z.set(n, wire.TypeDNAME) != nil {
 			n.flags |= flagDNAME
@@ -262,6 +263,19 @@ func (b *builder) specSets(n *node, o *owner) {
 		b.keep([][]byte{o.alias})
 		b.push(0, o.ttl)
 	}
+}
+
+// behave gives the node at a position a Manner, by its position among them plus one.
+func (b *builder) behave(pos uint32, manner uint16) {
+	if manner == 0 {
+		return
+	}
+	z := b.zone
+	if z.mannerAt == nil {
+		z.mannerAt = make([]uint16, len(z.nodes))
+	}
+	z.mannerAt[pos] = manner
+	z.nodes[pos].flags |= flagManner
 }
 
 // keep copies values into the builder's memory, and makes them those of the set at hand.

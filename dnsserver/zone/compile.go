@@ -84,7 +84,11 @@ type draft struct {
 	owners []owner        // of the Spec
 	byName map[string]int // name -> position in owners
 	faults int            // problems of the zone file
-	zone   *Zone          // once it is frozen
+
+	manners  []Manner
+	mannerAt map[string]uint16 // what a Manner says -> position in manners plus one
+
+	zone *Zone // once it is frozen
 }
 
 // An owner is a name for which the Spec has data.
@@ -95,6 +99,7 @@ type owner struct {
 	sets   []wire.RRset
 	from   []int // for each set its position in spec.Static, or -1 for the zone's own SOA and NS
 	steer  *Steer
+	manner uint16
 	alias  wire.Name // target, or nil
 	whoami bool
 }
@@ -296,27 +301,32 @@ func (d *draft) static(o *owner, i int, ttl uint32) {
 func (d *draft) steer(o *owner, ttl uint32) {
 	s := Steer{TTL: ttl, Tag: uint16(hashName(o.name)), Record: strings.TrimSuffix(o.name.String(), ".")}
 	spec := o.spec.Steer
-	if spec.Service == "" {
-		d.problem(at(o.spec, "service"), "a steered name needs a service")
-	}
-	if d.plan != nil {
-		var ok bool
-		if s.Service, ok = d.plan.ServiceByName(spec.Service); !ok && spec.Service != "" {
-			d.problem(at(o.spec, "service"), "there is no service %q", spec.Service)
-		}
-		name := spec.Policy
-		if name == "" {
-			name = policy.DefaultPolicy
-		}
-		if s.Policy, ok = d.plan.PolicyByName(name); !ok {
-			d.problem(at(o.spec, "policy"), "there is no policy %q", name)
-		}
-	}
+	s.Service, s.Policy, _ = d.choice(spec.Service, spec.Policy, func(key, format string, args ...any) { d.problem(at(o.spec, key), format, args...) })
 	var err error
 	if s.Types, err = steerTypes(spec.Types); err != nil {
 		d.problem(at(o.spec, "types"), "%v", err)
 	}
 	o.steer = &s
+	o.manner = d.manner(spec, func(key []string, format string, args ...any) { d.problem(at(o.spec, key...), format, args...) })
+}
+
+// choice returns the ids of a service and a policy, and whether there are such. It tells fault what is wrong with a key. Without a plan
+// they are 0.
+func (d *draft) choice(service, by string, fault func(key, format string, args ...any)) (s policy.ServiceID, p policy.PolicyID, ok bool) {
+	if service == "" {
+		fault("service", "a steered name needs a service")
+	}
+	if d.plan == nil {
+		return 0, 0, service != ""
+	}
+	if s, ok = d.plan.ServiceByName(service); !ok && service != "" {
+		fault("service", "there is no service %q", service)
+	}
+	p, known := d.plan.PolicyByName(policyName(by))
+	if !known {
+		fault("policy", "there is no policy %q", policyName(by))
+	}
+	return s, p, ok && known
 }
 
 // alias compiles the owner's alias.

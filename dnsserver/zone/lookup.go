@@ -132,7 +132,7 @@ func (z *Zone) lookup(m *Match, hash uint64, name wire.Name, rrtype uint16) {
 			return
 		}
 	}
-	z.at(m, n, rrtype)
+	z.at(m, pos, rrtype)
 }
 
 // beyond answers for a name that does not exist below its closest encloser n: by the delegation or the DNAME there (RFC 6672 3.2), or
@@ -146,14 +146,15 @@ func (z *Zone) beyond(m *Match, n *node, rrtype uint16) {
 		m.Cut = m.Owner
 	case n.wild != 0:
 		m.Wildcard = true
-		z.at(m, &z.nodes[n.wild], rrtype)
+		z.at(m, n.wild, rrtype)
 	default:
 		m.Kind, m.Owner = NXDomain, z.nameOf(n)
 	}
 }
 
-// at answers from the data of a node.
-func (z *Zone) at(m *Match, n *node, rrtype uint16) {
+// at answers from the data of the node at a position.
+func (z *Zone) at(m *Match, pos uint32, rrtype uint16) {
+	n := &z.nodes[pos]
 	m.Kind, m.Owner = NoData, z.nameOf(n)
 	sets := z.setsOf(n)
 	for i := range sets {
@@ -172,12 +173,12 @@ func (z *Zone) at(m *Match, n *node, rrtype uint16) {
 	case n.flags&flagWhoami != 0:
 		if any || rrtype == wire.TypeTXT || rrtype == wire.TypeA || rrtype == wire.TypeAAAA {
 			if m.Kind = Whoami; n.steered() {
-				m.Steer = &n.steer
+				m.Steer, m.Manner = &n.steer, z.mannerOf(pos)
 			}
 		}
 	case n.steered():
 		if any || n.steer.Types.Has(rrtype) || n.steer.Types.Has(wire.TypeCNAME) {
-			m.Kind, m.Steer = Steered, &n.steer
+			m.Kind, m.Steer, m.Manner = Steered, &n.steer, z.mannerOf(pos)
 		}
 	case n.flags&flagAlias != 0:
 		if any || rrtype == wire.TypeA || rrtype == wire.TypeAAAA {

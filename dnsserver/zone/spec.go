@@ -61,6 +61,10 @@ type SteerSpec struct {
 	Service string
 	Policy  string // "" means "default"
 
+	Jitter    int            // percent of the TTL, at most 90, by which an answer's may be shorter; 0: none
+	Fail      Fail           // what is answered when not enough of the service is up
+	Fallbacks []FallbackSpec // services that answer then, the first of which enough is up; Fail is for when there is none. At most MaxFallbacks
+
 	// Types are those that the policy answers, of A, AAAA, CNAME, SRV, HTTPS, SVCB, TXT and MX; none means A and AAAA. CNAME stands
 	// alone, and not at an apex.
 	Types []string

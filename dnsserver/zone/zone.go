@@ -49,6 +49,7 @@ type Match struct {
 	Owner    wire.Name   // the name in the zone that decided: the name itself, a wildcard, or (NXDomain, Referral, Redirect) the closest encloser
 	Set      *wire.RRset // Answer, Alias, Referral, Redirect
 	Steer    *Steer      // Steered; Whoami: or nil
+	Manner   *Manner     // of Steer; nil: as the policy says
 	Cut      wire.Name   // Referral, Redirect: the owner of Set
 	Target   wire.Name   // Flatten
 	Extra    []Address   // Answer, Referral: addresses of the targets of Set, for the additional section
@@ -85,6 +86,9 @@ type Zone struct {
 	extras [][]Address
 	names  []byte // of all nodes
 
+	manners  []Manner // each once
+	mannerAt []uint16 // for each node the position of its own in manners plus one, 0 without; nil: none has
+
 	allow    acl // nil: everybody
 	name     string
 	serial   uint32
@@ -114,6 +118,7 @@ const (
 	flagDNAME  = 1 << iota // it has a DNAME set
 	flagAlias              // its A and AAAA are those of another name
 	flagWhoami             // it tells of the client
+	flagManner             // its steer has a Manner
 )
 
 // head is how many bytes of a name a node repeats: enough for "www" and its like without the apex.
@@ -183,6 +188,14 @@ func (z *Zone) Entries() iter.Seq[Entry] {
 			}
 		}
 	}
+}
+
+// mannerOf returns how the name of the node at a position answers, nil if as its policy says.
+func (z *Zone) mannerOf(pos uint32) *Manner {
+	if z.nodes[pos].flags&flagManner == 0 {
+		return nil
+	}
+	return &z.manners[z.mannerAt[pos]-1]
 }
 
 // steered reports whether a policy answers some types at the name.
