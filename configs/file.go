@@ -36,6 +36,7 @@ type file struct {
 	listens    []listener
 	consulSite map[string]string // datacenter -> site
 	zoneFiles  []zoneFile
+	spread     int // percent of jitter of TTLs in the zone at hand, where a record says nothing
 
 	newNetworks bool // a file of networks or a geo database was read
 	ruled       []ruledRegion

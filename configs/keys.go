@@ -25,6 +25,7 @@ const (
 	inZone        section = "zones.*"
 	inSOA         section = "zones.*.soa"
 	inRecord      section = "zones.*.records.*"
+	inFallback    section = "zones.*.records.*.fallback[]"
 	inRoute       section = "routes[]"
 	inDNS         section = "dns"
 	inTCP         section = "dns.tcp"
@@ -41,7 +42,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord, inFallback,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -77,11 +78,13 @@ func (s section) keys() []string {
 	case inFailover:
 		return []string{"sites", "threshold", "trickle"}
 	case inZone:
-		return []string{"file", "allow", "ns", "soa", "ttl", "records"}
+		return []string{"file", "allow", "ns", "soa", "ttl", "ttl_jitter", "records"}
 	case inSOA:
 		return []string{"mname", "rname", "serial", "refresh", "retry", "expire", "minimum"}
 	case inRecord:
-		return []string{"ttl", "service", "policy", "types", "via", "alias", "whoami", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
+		return []string{"ttl", "ttl_jitter", "service", "policy", "types", "fail", "fallback", "via", "alias", "whoami", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
+	case inFallback:
+		return []string{"service", "policy"}
 	case inRoute:
 		return []string{"host", "path", "service", "policy", "protocol", "retries", "timeout"}
 	case inDNS:

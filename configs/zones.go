@@ -24,6 +24,8 @@ func (f *file) decodeZones(v value) {
 	for _, p := range f.entries(v) {
 		v := v.child(p)
 		z := zone.Spec{Name: p.Key.Value}
+		records := value{Node: &yaml.Node{Kind: yaml.Null}}
+		f.spread = 0
 		f.object(v, inZone, func(key string, v value) {
 			switch key {
 			case "file":
@@ -39,12 +41,15 @@ func (f *file) decodeZones(v value) {
 				f.soa(v, &z.SOA)
 			case "ttl":
 				z.TTL = f.seconds(v)
+			case "ttl_jitter":
+				f.spread = f.jitter(v)
 			case "records":
-				for _, p := range f.entries(v) {
-					z.Records = append(z.Records, f.record(p.Key.Value, v.child(p)))
-				}
+				records = v
 			}
 		})
+		for _, p := range f.entries(records) {
+			z.Records = append(z.Records, f.record(p.Key.Value, records.child(p)))
+		}
 		if (v.Kind == yaml.Mapping || v.Kind == yaml.Null) && v.Get("file") == nil {
 			f.requireBeside(v, "ns", "the names of the servers of the zone, e.g. [ns1."+p.Key.Value+"]")
 		}
@@ -92,14 +97,13 @@ func (f *file) record(owner string, v value) zone.RecordSpec {
 	r := zone.RecordSpec{Owner: owner}
 	var steer zone.SteerSpec
 	var via *value
+	spread := false
 	f.object(f.withoutTypes(v, &r), inRecord, func(key string, v value) {
 		switch key {
 		case "ttl":
 			r.TTL = f.seconds(v)
 		case "service":
-			steer.Service, _ = f.text(v)
-			f.reference(v, "service", steer.Service, f.services)
-			f.uses[steer.Service] = true
+			steer.Service = f.service(v)
 		case "policy":
 			steer.Policy = f.policy(v)
 		case "types":
@@ -107,6 +111,13 @@ func (f *file) record(owner string, v value) zone.RecordSpec {
 			if v.Kind == yaml.Sequence && len(v.Items) == 0 {
 				f.errorf(v, "no type is listed; leave \"types\" out for A and AAAA")
 			}
+		case "fail":
+			steer.Fail = f.fail(v)
+		case "fallback":
+			steer.Fallbacks = f.fallbacks(v)
+		case "ttl_jitter":
+			steer.Jitter = f.jitter(v)
+			spread = true
 		case "via":
 			f.oneOf(v, edgeService)
 			via = &v
@@ -125,12 +136,19 @@ func (f *file) record(owner string, v value) zone.RecordSpec {
 		f.require(v, "service", "the edges answer for a service")
 	case v.Get("service") == nil && v.Get("types") != nil:
 		f.require(v, "service", "types says what of a service is answered")
+	case v.Get("service") == nil && (v.Get("fail") != nil || v.Get("fallback") != nil):
+		f.require(v, "service", "a record fails, and falls back, when not enough of a service is up")
+	case v.Get("service") == nil && v.Get("ttl_jitter") != nil:
+		f.require(v, "service", "only answers of a service have TTLs that are drawn")
 	}
 	if v.Get("service") == nil {
 		return r
 	}
 	if r.TTL == 0 {
 		r.TTL = steeredTTL
+	}
+	if !spread {
+		steer.Jitter = f.spread
 	}
 	if via != nil {
 		steer.Service = edgeService

@@ -88,6 +88,10 @@ func (d *draft) fallbacks(m *Manner, spec *SteerSpec, fault func(key []string, f
 	before := map[string]bool{spec.Service: true}
 	for i, f := range spec.Fallbacks {
 		key := fallbackKey(spec, i)
+		if f.Service == "" {
+			fault(key, "a fallback needs a service")
+			continue
+		}
 		if before[f.Service] {
 			fault(key, "service %q stands before this already: the way back to it is a circle", f.Service)
 			continue
