@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -47,7 +48,7 @@ func (f *file) compile() {
 // refuseOutsideAliases reports the aliases that could never be answered, as nobody would be asked for their addresses.
 func (f *file) refuseOutsideAliases(zones *zone.Set, plan *policy.Plan) {
 	for _, z := range f.zones {
-		for _, r := range z.Records {
+		for path, r := range records(&z) {
 			if r.Alias == "" {
 				continue
 			}
@@ -56,9 +57,22 @@ func (f *file) refuseOutsideAliases(zones *zone.Set, plan *policy.Plan) {
 				continue
 			}
 			if out := zones.LeavesAt(name, plan); out != nil {
-				v, path := f.locate([]string{"zones", z.Name, "records", r.Owner, "alias"})
+				v, path := f.locate(append(path, "alias"))
 				f.errors.add(f.problem(v.key, path, "", fmt.Sprintf("%s is in none of our zones: its addresses have to be asked for; "+
 					"name resolvers in dns.resolvers, or use CNAME below the apex", strings.TrimSuffix(out.String(), "."))))
+			}
+		}
+	}
+}
+
+// records yields the records of a zone, of names with variants each of them, and the way to it.
+func records(z *zone.Spec) iter.Seq2[[]string, *zone.RecordSpec] {
+	return func(yield func([]string, *zone.RecordSpec) bool) {
+		for i := range z.Records {
+			for place, r := range z.Records[i].Alternatives() {
+				if !yield(slices.Concat([]string{"zones", z.Name, "records", z.Records[i].Owner}, place), r) {
+					return
+				}
 			}
 		}
 	}

@@ -26,6 +26,7 @@ const (
 	inSOA         section = "zones.*.soa"
 	inRecord      section = "zones.*.records.*"
 	inFallback    section = "zones.*.records.*.fallback[]"
+	inWhen        section = "zones.*.records.*.when"
 	inRoute       section = "routes[]"
 	inDNS         section = "dns"
 	inTCP         section = "dns.tcp"
@@ -42,7 +43,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord, inFallback,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord, inFallback, inWhen,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -82,9 +83,11 @@ func (s section) keys() []string {
 	case inSOA:
 		return []string{"mname", "rname", "serial", "refresh", "retry", "expire", "minimum"}
 	case inRecord:
-		return []string{"ttl", "ttl_jitter", "service", "policy", "types", "fail", "fallback", "via", "alias", "whoami", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
+		return []string{"when", "ttl", "ttl_jitter", "service", "policy", "types", "fail", "fallback", "via", "alias", "whoami", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
 	case inFallback:
 		return []string{"service", "policy"}
+	case inWhen:
+		return []string{"client", "resolver", "types", "ecs"}
 	case inRoute:
 		return []string{"host", "path", "service", "policy", "protocol", "retries", "timeout"}
 	case inDNS:
@@ -143,6 +146,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"zonefile": "file", "zone_file": "file", "acl": "allow", "allow_from": "allow", "allow_query": "allow", "nameservers": "ns", "names": "records", "default_ttl": "ttl"}
 	case inRecord:
 		return map[string]string{"aname": "alias", "flatten": "alias", "type": "types", "rrtypes": "types"}
+	case inWhen:
+		return map[string]string{"networks": "client", "clients": "client", "subnet": "client", "source": "client", "ldns": "resolver", "resolvers": "resolver", "type": "types", "qtype": "types", "edns": "ecs", "client_subnet": "ecs"}
 	case inSOA:
 		return map[string]string{"email": "rname", "mail": "rname", "hostmaster": "rname", "primary": "mname", "mbox": "rname", "minttl": "minimum", "negative_ttl": "minimum"}
 	case inRoute:

@@ -57,3 +57,38 @@ func (f *file) service(v value) string {
 	f.uses[s] = true
 	return s
 }
+
+// name reads what a name has: a record, or a list of variants of it.
+func (f *file) name(owner string, v value) zone.RecordSpec {
+	if v.Kind != yaml.Sequence {
+		return f.record(owner, v)
+	}
+	if len(v.Items) == 0 {
+		f.errorf(v, "no variant is listed")
+	}
+	r := zone.RecordSpec{Owner: owner, Variants: []zone.RecordSpec{}}
+	for _, v := range v.elements() {
+		r.Variants = append(r.Variants, f.record(owner, v))
+	}
+	return r
+}
+
+// condition reads whom a variant is for.
+func (f *file) condition(v value) *zone.ConditionSpec {
+	var c zone.ConditionSpec
+	f.object(v, inWhen, func(key string, v value) {
+		switch key {
+		case "client":
+			c.Client = f.prefixes(v)
+		case "resolver":
+			c.Resolver = f.prefixes(v)
+		case "types":
+			c.Types = f.texts(v)
+		case "ecs":
+			if b, ok := f.boolean(v); ok {
+				c.Subnet = &b
+			}
+		}
+	})
+	return &c
+}

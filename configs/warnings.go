@@ -22,6 +22,7 @@ func (f *file) warn() {
 	f.warnTargets()
 	f.warnWaysIn()
 	f.warnCircles()
+	f.warnConditions()
 	f.warnSecrets()
 	f.warnDatabases(time.Now())
 	f.warnAdmin()
@@ -93,12 +94,12 @@ func (f *file) warnEdge() {
 		hosts[strings.ToLower(strings.TrimSuffix(r.Host, "."))] = true
 	}
 	for _, z := range f.zones {
-		for _, r := range z.Records {
+		for path, r := range records(&z) {
 			if r.Steer == nil || r.Steer.Service != edgeService {
 				continue
 			}
 			if host := hostOf(r.Owner, z.Name); !routed(hosts, host) {
-				f.warnAt([]string{"zones", z.Name, "records", r.Owner, "via"}, "clients are sent to the edge, but no route has the host "+host)
+				f.warnAt(append(path, "via"), "clients are sent to the edge, but no route has the host "+host)
 			}
 		}
 	}
@@ -208,14 +209,14 @@ func (f *file) warnAdmin() {
 func (f *file) warnTargets() {
 	zones := f.config.Compiled.Zones()
 	for _, z := range f.zones {
-		for _, r := range z.Records {
+		for path, r := range records(&z) {
 			for _, s := range r.Static {
 				for i, text := range s.Values {
 					name, ok := targetOf(s.Type, text, z.Name)
 					if !ok || zones.Lookup(name, wire.TypeA).Kind != zone.NXDomain {
 						continue
 					}
-					path := []string{"zones", z.Name, "records", r.Owner, s.Type}
+					path := append(slices.Clip(path), s.Type)
 					if v, _ := f.locate(path); v.Kind == yaml.Sequence {
 						path = append(path, strconv.Itoa(i))
 					}
@@ -261,6 +262,24 @@ func (f *file) warnCircles() {
 	for _, p := range f.config.Compiled.Zones().Circles(f.zones) {
 		_, path := f.locate(p.Path)
 		f.warnings.add(Problem{File: p.File, Line: p.Line, Path: path.String(), Message: p.Msg})
+	}
+}
+
+// warnConditions warns of names that have no records for some clients of one resolver: it gives what it heard to all others, too.
+func (f *file) warnConditions() {
+	for i := range f.zones {
+		for j := range f.zones[i].Records {
+			r := &f.zones[i].Records[j]
+			clients, others := false, false
+			for _, v := range r.Alternatives() {
+				clients = clients || v.When != nil && (v.When.Client != nil || v.When.Subnet != nil)
+				others = others || v.When == nil
+			}
+			if clients && !others {
+				f.warnAt([]string{"zones", f.zones[i].Name, "records", r.Owner}, "clients for whom no condition holds get no records, and resolvers may give that to all others for "+
+					"as long as the SOA says (RFC 7871 7.4); end with a variant without \"when\"")
+			}
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func (f *file) decodeZones(v value) {
 			}
 		})
 		for _, p := range f.entries(records) {
-			z.Records = append(z.Records, f.record(p.Key.Value, records.child(p)))
+			z.Records = append(z.Records, f.name(p.Key.Value, records.child(p)))
 		}
 		if (v.Kind == yaml.Mapping || v.Kind == yaml.Null) && v.Get("file") == nil {
 			f.requireBeside(v, "ns", "the names of the servers of the zone, e.g. [ns1."+p.Key.Value+"]")
@@ -92,7 +92,7 @@ func (f *file) soa(v value, s *zone.SOASpec) {
 	})
 }
 
-// record reads everything at one name.
+// record reads everything at one name, or one variant of it.
 func (f *file) record(owner string, v value) zone.RecordSpec {
 	r := zone.RecordSpec{Owner: owner}
 	var steer zone.SteerSpec
@@ -100,6 +100,8 @@ func (f *file) record(owner string, v value) zone.RecordSpec {
 	spread := false
 	f.object(f.withoutTypes(v, &r), inRecord, func(key string, v value) {
 		switch key {
+		case "when":
+			r.When = f.condition(v)
 		case "ttl":
 			r.TTL = f.seconds(v)
 		case "service":

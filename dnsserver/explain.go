@@ -27,6 +27,7 @@ type Explanation struct {
 	Policy  string        `json:"policy,omitempty"`  // if steered
 	Trace   *policy.Trace `json:"trace,omitempty"`   // if steered: every stage
 
+	Variants []VariantTrace `json:"variants,omitempty"` // of names on the way that have some: those that were looked at
 	Fallback string         `json:"fallback,omitempty"` // the service that answers for Service; Trace is of it
 	Tried    []policy.Trace `json:"tried,omitempty"`    // services of which not enough is up, Service first
 
@@ -34,6 +35,13 @@ type Explanation struct {
 	TTL     uint32   `json:"ttl"`             // seconds an answer may be kept, negative ones included; 0 = not at all
 	Scope   uint8    `json:"scope"`           // client subnet prefix length that the answer holds for; 0 = everybody
 	Notes   []string `json:"notes,omitempty"` // what a person might wonder about
+}
+
+// A VariantTrace is one variant of a name, and whether it answers.
+type VariantTrace struct {
+	Name string `json:"name"`
+	When string `json:"when,omitempty"` // its condition in words; "" = it has none
+	Why  string `json:"why,omitempty"`  // the condition does not hold; "" = it does, and the variant answers
 }
 
 // A Question is what Explain is asked.
@@ -155,6 +163,10 @@ func (x *Explanation) found(a *Answerer) {
 	if p.n > 0 {
 		x.Chain = append(x.Chain, p.name.String())
 	}
+	for i := range p.links[:p.n] {
+		x.foundVariants(a, p.links[i].owner)
+	}
+	x.foundVariants(a, p.name)
 	if p.cut {
 		x.note("the way of aliases leads into a circle or is longer than %d; it is not followed further", maxAliases)
 	}
@@ -166,6 +178,23 @@ func (x *Explanation) found(a *Answerer) {
 		}
 	}
 	x.noteMatch(p)
+}
+
+// foundVariants adds the variants of a name on the way, as far as they were looked at.
+func (x *Explanation) foundVariants(a *Answerer, name wire.Name) {
+	m := a.snapshot.Zones.Lookup(name, a.rrtype)
+	if m.Kind != zone.Conditional || !a.located {
+		return
+	}
+	asker := a.asker()
+	last, _, _ := m.Variants.Pick(&asker)
+	if last < 0 {
+		last = m.Variants.Len() - 1
+		x.note("no condition of a variant of %s holds: no data", name)
+	}
+	for i := range last + 1 {
+		x.Variants = append(x.Variants, VariantTrace{Name: name.String(), When: m.Variants.When(i), Why: m.Variants.Why(i, &asker)})
+	}
 }
 
 // noteMatch says what stands at the end of a path.

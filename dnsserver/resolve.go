@@ -36,6 +36,9 @@ func (a *Answerer) forbidden() wire.RCode {
 // rcode is that of the response.
 func (a *Answerer) follow() (rcode wire.RCode, more bool) {
 	p, b := &a.path, &a.builder
+	if p.match.Kind == zone.Conditional {
+		a.vary()
+	}
 	switch p.match.Kind {
 	case zone.NotAuth:
 		return a.outside(), false
@@ -70,6 +73,20 @@ func (a *Answerer) follow() (rcode wire.RCode, more bool) {
 		return a.whoami(), false
 	}
 	return a.nothing(wire.NoError), false
+}
+
+// vary takes the variant of a name that is for who asks. The scope is that of the conditions that were looked at, too.
+func (a *Answerer) vary() {
+	a.locate()
+	asker := a.asker()
+	i, bits, varies := a.path.match.Variants.Pick(&asker)
+	a.scope = max(a.scope, a.client.holds(bits, varies))
+	a.path.match.Take(i, a.rrtype)
+}
+
+// asker returns what conditions look at, once the client is located.
+func (a *Answerer) asker() zone.Asker {
+	return zone.Asker{Client: a.client.prefix.Addr().Unmap(), Resolver: a.from.Addr(), Type: a.rrtype, Subnet: a.client.asked.IsValid()}
 }
 
 // add writes an RRset found at the end of the path, or an alias on it. What is on the way of an ALIAS is not shown.

@@ -101,9 +101,7 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 	if !plan.HasFamily(steer.Service, family) {
 		return false
 	}
-	if !a.located {
-		a.located, a.client = true, locate(a.query, a.from.Addr())
-	}
+	a.locate()
 	a.steered, a.asked = steer, policy.Query{
 		Service: steer.Service,
 		Policy:  steer.Policy,
@@ -129,6 +127,13 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 	}
 	a.counters.answered(plan, steer, site, a.decided.Reason)
 	return len(a.decided.Endpoints) > 0
+}
+
+// locate finds the client, once for each query.
+func (a *Answerer) locate() {
+	if !a.located {
+		a.located, a.client = true, locate(a.query, a.from.Addr())
+	}
 }
 
 // collect returns the addresses of the endpoints decided on, in their order, each once: an RRset holds no record twice (RFC 2181 5),

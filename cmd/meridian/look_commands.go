@@ -236,6 +236,9 @@ func printExplanation(p *printer, x *dnsserver.Explanation) {
 		p.line("  aliases  %s", strings.Join(x.Chain, " -> "))
 	}
 	p.line("  record   %s (%s)", dash(x.Record), x.Kind)
+	for _, v := range x.Variants {
+		p.line("  variant  of %s, for %s: %s", v.Name, cmpOr(v.When, "all others"), cmpOr(v.Why, "answers"))
+	}
 	if t := x.Trace; t != nil {
 		p.line("  service  %s, policy %s", x.Service, x.Policy)
 		for i := range x.Tried {

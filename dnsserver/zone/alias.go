@@ -20,8 +20,8 @@ func Substitute(dst []byte, name, owner, target wire.Name) wire.Name {
 	return wire.Name(dst[start:])
 }
 
-// next returns the name whose addresses stand for those of the name that was looked up, if it is another.
-func (m *Match) next(name wire.Name) (wire.Name, bool) {
+// Next returns the name whose addresses stand for those of the name that was looked up, if it is another.
+func (m *Match) Next(name wire.Name) (wire.Name, bool) {
 	switch m.Kind {
 	case Alias:
 		return m.Set.RData[0], true
@@ -77,14 +77,21 @@ func (w *walk) from(name wire.Name) {
 		}
 		w.seen[string(name)] = true
 		m := w.set.Lookup(name, wire.TypeA)
-		switch {
-		case m.Kind == NotAuth, m.Kind == Referral:
-			w.out = append(w.out, bytes.Clone(name))
-		case m.Kind == Steered && m.Steer.Types.Has(wire.TypeCNAME):
-			w.hosts(m.Steer.Service)
-		default:
-			if next, ok := m.next(name); ok {
-				w.todo = append(w.todo, next)
+		for m := range m.Each(wire.TypeA) {
+			switch {
+			case m.Kind == NotAuth, m.Kind == Referral:
+				w.out = append(w.out, bytes.Clone(name))
+			case m.Kind == Steered && m.Steer.Types.Has(wire.TypeCNAME):
+				w.hosts(m.Steer.Service)
+				if m.Manner != nil {
+					for _, f := range m.Manner.Fallbacks {
+						w.hosts(f.Service)
+					}
+				}
+			default:
+				if next, ok := m.Next(name); ok {
+					w.todo = append(w.todo, next)
+				}
 			}
 		}
 	}

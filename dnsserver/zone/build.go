@@ -17,9 +17,13 @@ type builder struct {
 	records []uint32          // of the file: where they stand in the RRs, by node, then by type, then as in the file
 	first   []uint32          // for each node where its records begin in records; one more than there are nodes
 	ofNode  map[uint32]*owner // of the Spec
-	values  [][]byte          // of the set at hand
-	rdata   [][]byte          // of all sets that have several values
-	bytes   []byte            // of all RDATA of the Spec
+	named   int               // nodes that names lead to; after them come those of variants
+
+	variantAt map[*owner]uint32 // their nodes
+
+	values [][]byte // of the set at hand
+	rdata  [][]byte // of all sets that have several values
+	bytes  []byte   // of all RDATA of the Spec
 }
 
 // nameNodes makes the nodes: of every owner and of every name between it and the apex. The apex is the first.
@@ -52,6 +56,28 @@ func (b *builder) nameNodes() {
 			pos = b.node(at)
 		}
 		b.ofNode[pos] = o
+	}
+	b.nodesOfVariants()
+}
+
+// nodesOfVariants makes a node for each variant of a name, which no name leads to.
+func (b *builder) nodesOfVariants() {
+	z := b.zone
+	b.named = len(z.nodes)
+	for i := range b.named {
+		o := b.ofNode[uint32(i)]
+		if o == nil {
+			continue
+		}
+		for j := range o.variants {
+			if b.variantAt == nil {
+				b.variantAt = map[*owner]uint32{}
+			}
+			v, at := &o.variants[j], uint32(len(z.nodes))
+			n := &z.nodes[i]
+			z.nodes = append(z.nodes, node{nameAt: n.nameAt, nameLen: n.nameLen, head: n.head})
+			b.ofNode[at], b.variantAt[v] = v, at
+		}
 	}
 }
 
@@ -139,8 +165,7 @@ func (b *builder) sortRecords() {
 			list = list[n:]
 		}
 	}
-	for i := range b.owners {
-		o := &b.owners[i]
+	for o := range b.all() {
 		if sets += len(o.sets); o.alias != nil {
 			sets, size = sets+1, size+len(o.alias)
 		}
@@ -180,9 +205,14 @@ func (b *builder) fill() {
 		n.setsAt, n.setsCount = uint32(first), uint16(len(z.sets)-first)
 		b.judge(i, z.sets[first:])
 		if o != nil {
-			b.company(o, z.sets[first:])
+			beside := z.sets[first:]
+			if i >= b.named {
+				beside = z.setsOf(z.node(o.name))
+			}
+			b.company(o, beside)
 			b.specSets(n, o)
 			b.behave(uint32(i), o.manner)
+			b.vary(uint32(i), o)
 		}
 		if z.set(n, wire.TypeDNAME) != nil {
 			n.flags |= flagDNAME
@@ -270,12 +300,8 @@ func (b *builder) behave(pos uint32, manner uint16) {
 	if manner == 0 {
 		return
 	}
-	z := b.zone
-	if z.mannerAt == nil {
-		z.mannerAt = make([]uint16, len(z.nodes))
-	}
-	z.mannerAt[pos] = manner
-	z.nodes[pos].flags |= flagManner
+	b.zone.note(pos, uint32(manner))
+	b.zone.nodes[pos].flags |= flagManner
 }
 
 // keep copies values into the builder's memory, and makes them those of the set at hand.

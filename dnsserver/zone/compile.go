@@ -3,6 +3,7 @@ package zone
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,6 +101,11 @@ type owner struct {
 	from   []int // for each set its position in spec.Static, or -1 for the zone's own SOA and NS
 	steer  *Steer
 	manner uint16
+
+	varies     bool // it is a variant
+	variants   []owner
+	conditions []variant // of the variants, without nodes
+
 	alias  wire.Name // target, or nil
 	whoami bool
 }
@@ -119,7 +125,26 @@ func (d *draft) problem(path []string, format string, args ...any) {
 }
 
 // at is the path of a record, or of a key of it.
-func at(r *RecordSpec, keys ...string) []string { return append([]string{"records", r.Owner}, keys...) }
+func at(r *RecordSpec, keys ...string) []string {
+	return slices.Concat([]string{"records", r.Owner}, r.place, keys)
+}
+
+// all yields the owners and their variants.
+func (d *draft) all() iter.Seq[*owner] {
+	return func(yield func(*owner) bool) {
+		for i := range d.owners {
+			o := &d.owners[i]
+			if !yield(o) {
+				return
+			}
+			for j := range o.variants {
+				if !yield(&o.variants[j]) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // draft compiles all of one Spec that does not need other names. It returns nil if even the apex is unusable.
 func (c *compiler) draft(spec *Spec) *draft {
@@ -209,12 +234,22 @@ func (d *draft) record(r *RecordSpec) {
 		d.problem(at(r), "%q %v", r.Owner, err)
 		return
 	}
-	if r.TTL > MaxTTL {
-		d.problem(at(r, "ttl"), "%d s is more than a TTL can be (%d s)", r.TTL, MaxTTL)
-	}
 	o := d.owner(name, r)
 	if o == nil {
 		return
+	}
+	if r.When != nil || r.Variants != nil {
+		d.variants(o)
+		return
+	}
+	d.data(o)
+}
+
+// data compiles what an owner, or a variant of it, has.
+func (d *draft) data(o *owner) {
+	r := o.spec
+	if r.TTL > MaxTTL {
+		d.problem(at(r, "ttl"), "%d s is more than a TTL can be (%d s)", r.TTL, MaxTTL)
 	}
 	if len(r.Static) == 0 && r.Steer == nil && r.Alias == "" && !r.Whoami {
 		d.problem(at(r), "%q has neither records nor a service", r.Owner)

@@ -30,7 +30,7 @@ func (d *draft) freeze() *Zone {
 	b.bind()
 	for i := range z.nodes {
 		n := &z.nodes[i]
-		if !n.empty() {
+		if i < b.named && !n.empty() {
 			z.records++
 		}
 		if n.flags&flagAlias != 0 {
@@ -76,7 +76,7 @@ func (z *Zone) join() {
 func (b *builder) bind() {
 	z := b.zone
 	special := false
-	for i := range z.nodes {
+	for i := range z.nodes[:b.named] {
 		n := &z.nodes[i]
 		if n.nameLen > 2 {
 			if name := z.nameOf(n); name.IsWildcard() && i > 0 {
@@ -88,7 +88,7 @@ func (b *builder) bind() {
 	if !special {
 		return
 	}
-	for i := range z.nodes {
+	for i := range z.nodes[:b.named] {
 		n := &z.nodes[i]
 		redirect := -1
 		for name := z.nameOf(n); ; name = name.Parent() {

@@ -170,6 +170,8 @@ func (z *Zone) at(m *Match, pos uint32, rrtype uint16) {
 	}
 	any := rrtype == wire.TypeANY
 	switch {
+	case n.flags&flagVariants != 0:
+		m.Kind, m.Variants = Conditional, &z.variants[z.more[pos]-1]
 	case n.flags&flagWhoami != 0:
 		if any || rrtype == wire.TypeTXT || rrtype == wire.TypeA || rrtype == wire.TypeAAAA {
 			if m.Kind = Whoami; n.steered() {

@@ -43,6 +43,15 @@ type RecordSpec struct {
 	// CNAME. Other static types may stand beside it, but no A, AAAA, CNAME or Steer.
 	Alias string
 
+	// When says whom the record is for; others get no records. nil = everybody.
+	When *ConditionSpec
+
+	// Variants are what the name has instead, for different askers: the first whose When holds answers, so all but the last have one. Their
+	// Owner is ignored; they have no Variants, and no NS and DNAME. nil = none. Beside them only the Owner counts.
+	Variants []RecordSpec
+
+	place []string // of a variant among those of its record, as it is in paths
+
 	// Whoami says that TXT, A and AAAA tell what we see of the client. A Steer may stand beside it, of any types: it names the
 	// service and policy whose choice is told.
 	Whoami bool
