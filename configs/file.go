@@ -27,6 +27,7 @@ type file struct {
 
 	spec    policy.Spec
 	zones   []zone.Spec
+	views   []zone.ViewSpec
 	routes  []route.Spec
 	probes  map[string]probes.Check
 	edges   []siteEdge
@@ -82,6 +83,7 @@ func (f *file) decode(root *yaml.Node) {
 		{"services", f.decodeServices},
 		{"policies", f.decodePolicies},
 		{"zones", f.decodeZones},
+		{"views", f.decodeViews},
 		{"routes", f.decodeRoutes},
 		{"dns", f.decodeDNS},
 		{"edge", f.decodeEdge},
@@ -95,6 +97,7 @@ func (f *file) decode(root *yaml.Node) {
 			s.decode(v)
 		}
 	}
+	f.readZoneFiles()
 	f.defaults()
 	f.knownToConsul()
 	f.addEdgeService()

@@ -22,6 +22,7 @@ const (
 	inSchedule    section = "policies.*[].schedule"
 	inWindow      section = "policies.*[].schedule.windows[]"
 	inBranch      section = "policies.*[].weighted[]"
+	inView        section = "views.*"
 	inZone        section = "zones.*"
 	inSOA         section = "zones.*.soa"
 	inRecord      section = "zones.*.records.*"
@@ -43,7 +44,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord, inFallback, inWhen,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inView, inZone, inSOA, inRecord, inFallback, inWhen,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -51,7 +52,7 @@ func allSections() []section {
 func (s section) keys() []string {
 	switch s {
 	case inFile:
-		return []string{"site", "sites", "geo", "services", "policies", "zones", "routes", "dns", "edge", "admin", "state", "log", "consul", "safety"}
+		return []string{"site", "sites", "geo", "services", "policies", "zones", "views", "routes", "dns", "edge", "admin", "state", "log", "consul", "safety"}
 	case inSite:
 		return []string{"at", "region", "edge"}
 	case inGeo:
@@ -78,6 +79,8 @@ func (s section) keys() []string {
 		return []string{"sites", "weight", "policy", "stages"}
 	case inFailover:
 		return []string{"sites", "threshold", "trickle"}
+	case inView:
+		return []string{"networks", "zones"}
 	case inZone:
 		return []string{"file", "allow", "ns", "soa", "ttl", "ttl_jitter", "records"}
 	case inSOA:
@@ -146,6 +149,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"zonefile": "file", "zone_file": "file", "acl": "allow", "allow_from": "allow", "allow_query": "allow", "nameservers": "ns", "names": "records", "default_ttl": "ttl"}
 	case inRecord:
 		return map[string]string{"aname": "alias", "flatten": "alias", "type": "types", "rrtypes": "types"}
+	case inView:
+		return map[string]string{"match-clients": "networks", "match_clients": "networks", "clients": "networks", "match": "networks", "nets": "networks", "zone": "zones"}
 	case inWhen:
 		return map[string]string{"networks": "client", "clients": "client", "subnet": "client", "source": "client", "ldns": "resolver", "resolvers": "resolver", "type": "types", "qtype": "types", "edns": "ecs", "client_subnet": "ecs"}
 	case inSOA:

@@ -33,7 +33,7 @@ func (f *file) warn() {
 		f.warnAt([]string{"dns"}, "DNS is served, but there is no zone to answer for")
 	}
 	if f.config.DNS == nil && len(f.zones) > 0 {
-		f.warnAt([]string{"zones"}, "there are zones, but no section dns to serve them")
+		f.warnAt(f.zones[0].Path()[:1], "there are zones, but no section dns to serve them")
 	}
 	if f.config.Edge != nil && len(f.routes) == 0 {
 		f.warnAt([]string{"edge"}, "the edge is served, but there is no route")
@@ -209,11 +209,12 @@ func (f *file) warnAdmin() {
 func (f *file) warnTargets() {
 	zones := f.config.Compiled.Zones()
 	for _, z := range f.zones {
+		seen, _ := zones.View(z.View)
 		for path, r := range records(&z) {
 			for _, s := range r.Static {
 				for i, text := range s.Values {
 					name, ok := targetOf(s.Type, text, z.Name)
-					if !ok || zones.Lookup(name, wire.TypeA).Kind != zone.NXDomain {
+					if !ok || seen.Lookup(name, wire.TypeA).Kind != zone.NXDomain {
 						continue
 					}
 					path := append(slices.Clip(path), s.Type)
@@ -276,7 +277,7 @@ func (f *file) warnConditions() {
 				others = others || v.When == nil
 			}
 			if clients && !others {
-				f.warnAt([]string{"zones", f.zones[i].Name, "records", r.Owner}, "clients for whom no condition holds get no records, and resolvers may give that to all others for "+
+				f.warnAt(f.zones[i].Path("records", r.Owner), "clients for whom no condition holds get no records, and resolvers may give that to all others for "+
 					"as long as the SOA says (RFC 7871 7.4); end with a variant without \"when\"")
 			}
 		}

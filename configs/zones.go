@@ -20,10 +20,32 @@ const steeredTTL = 30
 var typeForm = regexp.MustCompile(`^[A-Z][A-Z0-9-]*$`)
 
 // decodeZones reads "zones".
-func (f *file) decodeZones(v value) {
+func (f *file) decodeZones(v value) { f.zonesOf(v, "") }
+
+// decodeViews reads "views".
+func (f *file) decodeViews(v value) {
 	for _, p := range f.entries(v) {
 		v := v.child(p)
-		z := zone.Spec{Name: p.Key.Value}
+		f.checkName(p.Key.Pos, v.path, nameForm, p.Key.Value)
+		view := zone.ViewSpec{Name: p.Key.Value}
+		f.object(v, inView, func(key string, v value) {
+			switch key {
+			case "networks":
+				view.Networks = f.prefixes(v)
+			case "zones":
+				f.zonesOf(v, p.Key.Value)
+			}
+		})
+		f.require(v, "networks", "the networks whose clients see the view")
+		f.views = append(f.views, view)
+	}
+}
+
+// zonesOf reads the zones of a view, or of none.
+func (f *file) zonesOf(v value, view string) {
+	for _, p := range f.entries(v) {
+		v := v.child(p)
+		z := zone.Spec{Name: p.Key.Value, View: view}
 		records := value{Node: &yaml.Node{Kind: yaml.Null}}
 		f.spread = 0
 		f.object(v, inZone, func(key string, v value) {
@@ -55,7 +77,6 @@ func (f *file) decodeZones(v value) {
 		}
 		f.zones = append(f.zones, z)
 	}
-	f.readZoneFiles()
 }
 
 // texts reads one text or a list of them.

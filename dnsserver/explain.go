@@ -18,6 +18,7 @@ type Explanation struct {
 	Name    string        `json:"name"` // as asked, lower case, with the final dot
 	Type    string        `json:"type"`
 	Client  string        `json:"client,omitempty"`  // as asked; empty = unknown
+	View    string        `json:"view,omitempty"`    // what the client sees; empty = the zones of no view
 	Zone    string        `json:"zone,omitempty"`    // that holds the last name of the chain; empty = none of ours
 	Record  string        `json:"record,omitempty"`  // the owner in the zone that decided: the name itself, a wildcard, a delegation
 	Chain   []string      `json:"chain,omitempty"`   // the aliases followed, first to last, then where they lead
@@ -55,12 +56,20 @@ type Question struct {
 
 	// Resolver is the address that the query comes from. The zero Addr means that of Client; else Client, if any, is a client subnet.
 	Resolver netip.Addr
+
+	// View is the name of the view to answer from; "" = the one that the address decides on.
+	View string
 }
 
 // Explain answers a question as an Answerer would over TCP, by the same code, and says why. It draws no dice: where an answer is drawn,
 // the same is shown each time, and the trace has the odds.
 func Explain(s *registry.Snapshot, q Question) Explanation {
 	name, rrtype, clientPrefix := q.Name, q.Type, q.Client
+	if q.View != "" {
+		in := *s
+		in.Zones, _ = s.Zones.View(q.View)
+		s = &in
+	}
 	a := NewAnswerer(AnswererOptions{
 		Snapshot:  func() *registry.Snapshot { return s },
 		Dice:      func() uint64 { return 0 },
@@ -72,7 +81,7 @@ func Explain(s *registry.Snapshot, q Question) Explanation {
 
 	x := Explanation{
 		Name: name.String(), Type: dns.Type(rrtype).String(), Kind: a.path.match.Kind.String(), Scope: a.scope,
-		RCode: dns.RcodeToString[m.Rcode], Answers: []string{},
+		RCode: dns.RcodeToString[m.Rcode], Answers: []string{}, View: a.zones.ViewName(),
 	}
 	if err != nil { // RDATA that is not what its type says; zones are checked for that
 		x.note("the answer cannot be read: %v", err)
@@ -182,7 +191,7 @@ func (x *Explanation) found(a *Answerer) {
 
 // foundVariants adds the variants of a name on the way, as far as they were looked at.
 func (x *Explanation) foundVariants(a *Answerer, name wire.Name) {
-	m := a.snapshot.Zones.Lookup(name, a.rrtype)
+	m := a.zones.Lookup(name, a.rrtype)
 	if m.Kind != zone.Conditional || !a.located {
 		return
 	}

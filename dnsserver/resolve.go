@@ -9,7 +9,7 @@ import (
 // (RFC 6604 3). AA belongs to the first name (RFC 1035 4.1.1).
 func (a *Answerer) resolve() wire.RCode {
 	p := &a.path
-	zones := a.snapshot.Zones
+	zones := a.zones
 	zones.LookupAt(&p.match, p.spot, p.name, a.rrtype)
 	p.first = p.match.Zone
 	for ; ; zones.LookupAt(&p.match, zones.Spot(p.name), p.name, a.rrtype) {

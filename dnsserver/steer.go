@@ -125,7 +125,7 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 	if len(a.decided.Endpoints) > 0 {
 		site = plan.Endpoint(a.decided.Endpoints[0]).Site
 	}
-	a.counters.answered(plan, steer, site, a.decided.Reason)
+	a.counters.answered(plan, a.path.match.Zone, steer, site, a.decided.Reason)
 	return len(a.decided.Endpoints) > 0
 }
 

@@ -109,6 +109,9 @@ func explain(r *registry.Registry, q admin.Question) (dnsserver.Explanation, err
 		}
 	}
 	s := r.Snapshot()
+	if _, ok := s.Zones.View(q.View); !ok {
+		return dnsserver.Explanation{}, badInput("there is no view %q; there is %s", q.View, cmpOr(strings.Join(s.Zones.Views(), ", "), "none"))
+	}
 	if q.WhatIf != "" {
 		suppositions, err := r.ParseSuppositions(q.WhatIf)
 		if err != nil {
@@ -116,7 +119,7 @@ func explain(r *registry.Registry, q admin.Question) (dnsserver.Explanation, err
 		}
 		s = s.Suppose(suppositions)
 	}
-	x := dnsserver.Explain(s, dnsserver.Question{Name: n, Type: t, Client: prefix, Resolver: resolver})
+	x := dnsserver.Explain(s, dnsserver.Question{Name: n, Type: t, Client: prefix, Resolver: resolver, View: q.View})
 	if q.WhatIf != "" {
 		x.Notes = append(x.Notes, "this is what would be answered if "+q.WhatIf)
 	}

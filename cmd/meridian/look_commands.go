@@ -165,15 +165,15 @@ func ago(since, now time.Time) string {
 }
 
 func (c *cli) explainCommand() *cobra.Command {
-	var client, resolver, file string
+	var client, resolver, view, file string
 	var whatIf []string
 	cmd := &cobra.Command{
-		Use:   "explain NAME [TYPE] [--client ADDR] [--resolver ADDR] [--what-if NAME=STATE,…]",
+		Use:   "explain NAME [TYPE] [--client ADDR] [--resolver ADDR] [--view NAME] [--what-if NAME=STATE,…]",
 		Short: "Say what would be answered, and why",
 		Long: `Answers a question as the DNS server would, by the same code, and shows every stage of the decision: where the client
 was found, which endpoints each stage kept and dropped and why, the odds of what is drawn, the TTL, and the client-subnet scope for
 which the answer holds. The client is an address or a network. With --resolver the query comes from there, and the client, if any, is
-the client subnet that it sends.
+the client subnet that it sends. Where there are views, the address that the query comes from decides, or --view.
 
 With --what-if it says what would be answered if sites, services or endpoints were up, down or drained.
 
@@ -196,7 +196,7 @@ It asks the running process; with -c it reads a file instead, and everything cou
 			rrtype = args[1]
 		}
 		var x dnsserver.Explanation
-		q := admin.Question{Name: args[0], Type: rrtype, Client: client, Resolver: resolver, WhatIf: strings.Join(whatIf, ",")}
+		q := admin.Question{Name: args[0], Type: rrtype, Client: client, Resolver: resolver, View: view, WhatIf: strings.Join(whatIf, ",")}
 		err := c.ask(func(ctx context.Context, api *admin.Client, _ []string) (err error) {
 			if file != "" {
 				x, err = explainFile(file, q)
@@ -212,6 +212,7 @@ It asks the running process; with -c it reads a file instead, and everything cou
 	})
 	cmd.Flags().StringVar(&client, "client", "", "address or network of the client (default: nothing is known of it)")
 	cmd.Flags().StringVar(&resolver, "resolver", "", "address that the query comes from (default: that of the client)")
+	cmd.Flags().StringVar(&view, "view", "", "view to answer from (default: the one of the address that the query comes from)")
 	cmd.Flags().StringVarP(&file, "config", "c", "", "explain what this file would answer, without a running process")
 	cmd.Flags().StringSliceVar(&whatIf, "what-if", nil, "suppose states, such as us-east=down,web/eu-1=drained (up, down, drained, unknown)")
 	cmd.MarkFlagFilename("config", "yaml", "yml")
@@ -231,6 +232,9 @@ func explainFile(file string, q admin.Question) (dnsserver.Explanation, error) {
 
 func printExplanation(p *printer, x *dnsserver.Explanation) {
 	p.line("%s %s  for %s", p.paint(bold, x.Name), x.Type, cmpOr(x.Client, "a client nothing is known of"))
+	if x.View != "" {
+		p.line("  view     %s", x.View)
+	}
 	p.line("  zone     %s", dash(x.Zone))
 	if len(x.Chain) > 0 {
 		p.line("  aliases  %s", strings.Join(x.Chain, " -> "))

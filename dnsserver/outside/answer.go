@@ -94,10 +94,12 @@ func link(m *dns.Msg, name wire.Name) (wire.Name, uint32) {
 	return nil, 0
 }
 
-// ownAlias reports whether a name is an alias of ours that ends outside, through our CNAMEs and aliases or directly: its addresses
+// ownAlias reports whether a name is an alias of ours, in any view, that ends outside, through our CNAMEs and aliases or directly: its addresses
 // are those that this package found, so that finding them there again would keep them for ever.
 func ownAlias(zones *zone.Set, name wire.Name, rrtype uint16) bool {
-	return leavesByAlias(zones, name, rrtype, false, 0, map[string]bool{})
+	return slices.ContainsFunc(zones.AllViews(), func(seen *zone.Set) bool {
+		return leavesByAlias(seen, name, rrtype, false, 0, map[string]bool{})
+	})
 }
 
 // leavesByAlias is ownAlias for a name that so many links led to, one of them an alias of addresses or not. Of a name with variants, any

@@ -102,3 +102,14 @@ func common(a, b netip.Addr) uint8 {
 	}
 	return uint8(8*n + bits.LeadingZeros8(x[n]^y[n]) - (128 - a.BitLen()))
 }
+
+// covers reports whether all addresses of some prefixes are in the set.
+func (l acl) covers(prefixes []netip.Prefix) bool {
+	for _, r := range newACL(prefixes) {
+		i, in := l.find(r.first)
+		if !in || r.last.Compare(l[i].last) > 0 {
+			return false
+		}
+	}
+	return true
+}

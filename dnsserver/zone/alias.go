@@ -39,13 +39,23 @@ func (m *Match) Next(name wire.Name) (wire.Name, bool) {
 // chooses a CNAME, all hosts of its service in the plan count; a nil plan has none. They are in the order of the zones and of the names
 // in them.
 func (s *Set) OutsideTargets(plan *policy.Plan) []wire.Name {
-	w := walk{set: s, plan: plan, seen: map[string]bool{}}
-	for _, z := range s.Zones() {
-		for _, i := range z.aliases {
-			w.from(z.aliasOf(&z.nodes[i]))
+	var out []wire.Name
+	told := map[string]bool{}
+	for _, seen := range s.AllViews() {
+		w := walk{set: seen, plan: plan, seen: map[string]bool{}}
+		for _, z := range seen.seen {
+			for _, i := range z.aliases {
+				w.from(z.aliasOf(&z.nodes[i]))
+			}
+		}
+		for _, name := range w.out {
+			if !told[string(name)] {
+				told[string(name)] = true
+				out = append(out, name)
+			}
 		}
 	}
-	return w.out
+	return out
 }
 
 // LeavesAt follows the addresses of a name through our CNAMEs, DNAMEs, aliases and the CNAMEs that policies choose from the plan, and

@@ -16,8 +16,9 @@ func (s *Set) Circles(specs []Spec) []policy.Problem {
 	for i := range specs {
 		spec := &specs[i]
 		apex, err := parseName(spec.Name)
-		if z := s.Zone(apex); err == nil && spec.RRs.Len() > 0 && z != nil && bytes.Equal(z.apex, apex) {
-			out = append(out, s.circlesOf(z, spec)...)
+		seen, ok := s.View(spec.View)
+		if z := seen.Zone(apex); ok && err == nil && spec.RRs.Len() > 0 && z != nil && bytes.Equal(z.apex, apex) && z.view == spec.View {
+			out = append(out, seen.circlesOf(z, spec)...)
 		}
 	}
 	return out
@@ -49,7 +50,7 @@ func (s *Set) circlesOf(z *Zone, spec *Spec) (out []policy.Problem) {
 		why, ok := faults[string(rr.Owner)]
 		if ok && (rr.Type == wire.TypeCNAME || rr.Type == wire.TypeDNAME) {
 			delete(faults, string(rr.Owner))
-			out = append(out, policy.Problem{Path: []string{"zones", spec.Name, "file"}, File: spec.RRs.files[rr.File], Line: int(rr.Line), Msg: why})
+			out = append(out, policy.Problem{Path: spec.Path("file"), File: spec.RRs.files[rr.File], Line: int(rr.Line), Msg: why})
 		}
 	}
 	return out

@@ -19,13 +19,17 @@ import (
 //
 // The plan names the services and policies. The Set stays valid for every later Plan whose services and policies stand in the same
 // order. A nil plan leaves those names unchecked and the Set's ids zero: it serves to find the other problems.
-func Compile(specs []Spec, plan *policy.Plan) (*Set, []policy.Problem) {
-	return compileSet(specs, plan, nil)
+//
+// Views are those that Specs may name, in the order in which a client's is looked for. The paths of problems of their zones begin with
+// {"views", View} (Spec.Path).
+func Compile(specs []Spec, plan *policy.Plan, views ...ViewSpec) (*Set, []policy.Problem) {
+	return compileSet(specs, plan, views, nil)
 }
 
 // compileSet is Compile with zones, one for each Spec or none at all, that need not be made again; nil are those that do.
-func compileSet(specs []Spec, plan *policy.Plan, kept []*Zone) (*Set, []policy.Problem) {
-	c := &compiler{plan: plan, apexes: make(map[string]string, len(specs))}
+func compileSet(specs []Spec, plan *policy.Plan, views []ViewSpec, kept []*Zone) (*Set, []policy.Problem) {
+	c := &compiler{plan: plan, apexes: make(map[apexKey]string, len(specs))}
+	c.checkViews(specs, views)
 	var drafts []*draft
 	for i := range specs {
 		var d *draft
@@ -38,19 +42,20 @@ func compileSet(specs []Spec, plan *policy.Plan, kept []*Zone) (*Set, []policy.P
 			drafts = append(drafts, d)
 		}
 	}
-	set := &Set{index: newTable(len(drafts))}
+	set := &Set{}
 	for _, d := range drafts {
 		if d.zone == nil {
 			d.zone = d.freeze()
 		}
 		if d.zone != nil {
-			set.add(d.zone)
+			set.zones, set.doors = append(set.zones, d.zone), append(set.doors, doorOf(d.zone))
 		}
 	}
+	set.divide(views)
 	unread := slices.ContainsFunc(specs, func(s Spec) bool { return s.File != "" && s.RRs == nil })
 	for _, d := range drafts {
 		if d.zone != nil && !unread { // what names seem to lack may stand in a file that could not be read, which is told elsewhere
-			d.check(set)
+			d.checkAll(set)
 		}
 	}
 	if len(c.problems) > 0 {
@@ -59,21 +64,16 @@ func compileSet(specs []Spec, plan *policy.Plan, kept []*Zone) (*Set, []policy.P
 	return set, nil
 }
 
-// add makes the zone part of a Set under construction.
-func (s *Set) add(z *Zone) {
-	s.index.insert(hashName(z.apex), len(s.zones))
-	s.zones, s.doors = append(s.zones, z), append(s.doors, doorOf(z))
-	depth := z.apex.Labels()
-	s.depths[depth>>6] |= 1 << (depth & 63)
-}
-
 // A compiler holds what the zones of one Compile share.
 type compiler struct {
 	plan     *policy.Plan
-	apexes   map[string]string // apex -> Name of its Spec
+	apexes   map[apexKey]string // -> Name of its Spec
 	problems []policy.Problem
 	values   RDataParser
 }
+
+// An apexKey is what no two zones share.
+type apexKey struct{ view, apex string }
 
 // A draft is a zone under construction.
 type draft struct {
@@ -120,8 +120,7 @@ func (o *owner) find(rrtype uint16) int {
 
 // problem notes something wrong at a place in the zone.
 func (d *draft) problem(path []string, format string, args ...any) {
-	full := append([]string{"zones", d.spec.Name}, path...)
-	d.problems = append(d.problems, policy.Problem{Path: full, Msg: fmt.Sprintf(format, args...)})
+	d.problems = append(d.problems, policy.Problem{Path: d.spec.Path(path...), Msg: fmt.Sprintf(format, args...)})
 }
 
 // at is the path of a record, or of a key of it.
@@ -157,11 +156,12 @@ func (c *compiler) draft(spec *Spec) *draft {
 		d.problem(nil, "%q is not the name of a zone: %v", spec.Name, err)
 		return nil
 	}
-	if other, dup := c.apexes[string(apex)]; dup {
+	key := apexKey{spec.View, string(apex)}
+	if other, dup := c.apexes[key]; dup {
 		d.problem(nil, "zone %q is the same zone", other)
 		return nil
 	}
-	c.apexes[string(apex)] = spec.Name
+	c.apexes[key] = spec.Name
 	d.apex, d.origin = apex, apex.String()
 	if d.ttl > MaxTTL {
 		d.problem([]string{"ttl"}, "%d s is more than a TTL can be (%d s)", d.ttl, MaxTTL)

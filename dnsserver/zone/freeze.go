@@ -12,7 +12,7 @@ import (
 // freeze lays the draft out as a Zone. The draft may have problems; the Zone then serves the remaining checks. It is nil if there is
 // no SOA.
 func (d *draft) freeze() *Zone {
-	z := &Zone{name: strings.TrimSuffix(d.origin, "."), apex: d.apex, manners: d.manners}
+	z := &Zone{name: strings.TrimSuffix(d.origin, "."), apex: d.apex, view: d.spec.View, manners: d.manners}
 	if z.name == "" {
 		z.name = "."
 	}

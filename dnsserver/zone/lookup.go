@@ -6,12 +6,17 @@ import (
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 )
 
-// A Set is all zones of one configuration. It never changes, so any number of goroutines may use it. A nil Set has no zones.
+// A Set is all zones of one configuration, as the clients that no view has see them, or those of one view. It never changes, so any number of
+// goroutines may use it. A nil Set has no zones.
 type Set struct {
-	zones  []*Zone
+	zones  []*Zone   // of all views
 	doors  []door    // parallel to zones
-	index  table     // into zones, by apex
-	depths [2]uint64 // bit n: there is a zone whose apex has n labels
+	index  table     // into zones, by apex, of those that are seen
+	depths [2]uint64 // bit n: a zone whose apex has n labels is seen
+	seen   []*Zone   // by the clients of the view, or of none
+	name   string    // of the view; "" = of none
+	views  []view    // in their order; a view has none
+	specs  []ViewSpec
 }
 
 // A door is what is needed of a zone to find a name in it, in one cache line: with thousands of zones the others are seldom at hand.
@@ -39,7 +44,7 @@ func (d *door) is(name wire.Name) bool {
 	return bytes.Equal(d.zone.apex, name)
 }
 
-// Zones returns all zones in the order of their Specs. The slice is shared: do not change it.
+// Zones returns all zones, of all views, in the order of their Specs. The slice is shared: do not change it.
 func (s *Set) Zones() []*Zone {
 	if s == nil {
 		return nil
@@ -47,7 +52,8 @@ func (s *Set) Zones() []*Zone {
 	return s.zones
 }
 
-// Zone returns the zone with the longest apex that holds the name, or nil.
+// Zone returns the zone with the longest apex that holds the name, or nil. Of zones and names of other views it knows nothing; so it is with
+// all that follows.
 func (s *Set) Zone(name wire.Name) *Zone {
 	if pos, ok := s.find(name); ok {
 		return s.zones[pos]

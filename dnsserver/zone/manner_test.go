@@ -51,7 +51,7 @@ func TestMannerProblems(t *testing.T) {
 		for _, p := range problems {
 			got = append(got, strings.Join(p.Path[4:], " ")+": "+p.Msg)
 		}
-		if c.steer.Fallbacks != nil && len(c.steer.Fallbacks) > MaxFallbacks {
+		if len(c.steer.Fallbacks) > MaxFallbacks {
 			got = got[:1]
 		}
 		if !slices.Equal(got, c.want) {

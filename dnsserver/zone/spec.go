@@ -10,6 +10,7 @@ import "net/netip"
 // name of more than one label. "@" is the apex.
 type Spec struct {
 	Name    string // apex, with or without the final dot
+	View    string // of the ViewSpec that the zone is for; "" = all that have no zone of the name, and clients that no view has
 	NS      []string
 	SOA     SOASpec
 	TTL     uint32 // default TTL of records, seconds, at most MaxTTL; 0 means DefaultTTL

@@ -94,6 +94,7 @@ type Zone struct {
 
 	allow    acl // nil: everybody
 	name     string
+	view     string // "": in all
 	serial   uint32
 	negative wire.RRset
 	labels   int      // of the deepest name
