@@ -243,11 +243,11 @@ func (x *Explanation) noteManner(s *registry.Snapshot, a *Answerer) {
 		x.note("the TTL is drawn, %d s at the least", low)
 	}
 	fell := a.decided.Reason == policy.ReasonFallback
-	if len(m.Fallbacks) == 0 || !fell && a.asked.Shortage == policy.ShortageEmpty {
+	if len(m.Fallbacks) == 0 || !fell && a.asked.Short == policy.ShortageEmpty {
 		return // enough is up
 	}
 	q := a.asked
-	q.Service, q.Policy, q.Shortage = a.steered.Service, a.steered.Policy, policy.ShortageEmpty
+	q.Service, q.Policy, q.Short = a.steered.Service, a.steered.Policy, policy.ShortageEmpty
 	x.Tried = append(x.Tried, s.Plan.Explain(q, s.Health))
 	for _, f := range m.Fallbacks {
 		if fell && f.Service == a.asked.Service {

@@ -14,12 +14,12 @@ import (
 func (a *Answerer) decideBy(m *zone.Manner) {
 	q := &a.asked
 	if len(m.Fallbacks) == 0 {
-		q.Shortage = m.Shortage
+		q.Short = m.Shortage
 		a.decided = a.ask(q)
 		return
 	}
 	own, scope, ttl := *q, uint8(0), uint32(0)
-	q.Shortage = policy.ShortageEmpty
+	q.Short = policy.ShortageEmpty
 	if a.query.HasSubnet {
 		for _, f := range m.Fallbacks {
 			q.Service, q.Policy = f.Service, f.Policy
@@ -31,7 +31,7 @@ func (a *Answerer) decideBy(m *zone.Manner) {
 	if len(a.decided.Endpoints) == 0 {
 		if ttl = a.decided.TTL; !a.fallBack(m, &ttl) {
 			*q = own
-			q.Shortage = m.Shortage
+			q.Short = m.Shortage
 			a.decided = a.ask(q)
 		}
 	}

@@ -77,7 +77,9 @@ func (a *Answerer) follow() (rcode wire.RCode, more bool) {
 
 // vary takes the variant of a name that is for who asks. The scope is that of the conditions that were looked at, too.
 func (a *Answerer) vary() {
-	a.locate()
+	if !a.located {
+		a.locate()
+	}
 	asker := a.asker()
 	i, bits, varies := a.path.match.Variants.Pick(&asker)
 	a.scope = max(a.scope, a.client.holds(bits, varies))

@@ -101,7 +101,9 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 	if !plan.HasFamily(steer.Service, family) {
 		return false
 	}
-	a.locate()
+	if !a.located {
+		a.locate()
+	}
 	a.steered, a.asked = steer, policy.Query{
 		Service: steer.Service,
 		Policy:  steer.Policy,
@@ -130,11 +132,7 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 }
 
 // locate finds the client, once for each query.
-func (a *Answerer) locate() {
-	if !a.located {
-		a.located, a.client = true, locate(a.query, a.from.Addr())
-	}
-}
+func (a *Answerer) locate() { a.located, a.client = true, locate(a.query, a.from.Addr()) }
 
 // collect returns the addresses of the endpoints decided on, in their order, each once: an RRset holds no record twice (RFC 2181 5),
 // but one address may serve on several ports.

@@ -290,7 +290,7 @@ func randomQuery(c chances, p *Plan) Query {
 	}
 	q.Joint = c.IntN(4) == 0
 	if c.IntN(3) == 0 {
-		q.Shortage = Shortage(c.IntN(4))
+		q.Short = Shortage(c.IntN(4))
 	}
 	return q
 }

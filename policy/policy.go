@@ -66,13 +66,12 @@ type Query struct {
 	Client  netip.Prefix // who asks: the client subnet (RFC 7871) or the resolver's address as a full-length prefix; its first address locates it; invalid = unknown
 	From    SiteID       // when not NoSite, locate the client at this site and ignore Client (the edge asks so)
 	Family  Family
-	Want    int    // > 0: return up to Want endpoints, and the policy's take stages do nothing
-	Key     uint64 // stable per client; for stages that stick
-	Dice    uint64 // fresh per question; for stages that draw
-	Joint   bool   // the Dice are those of questions for other families too: among fewer endpoints, draws prefer the same ones; this takes longer
-	Now     int64  // Unix seconds; for stages that follow the clock
-
-	Shortage Shortage // what healthy stages do where not enough is up
+	Short   Shortage // what healthy stages do where not enough is up
+	Want    int      // > 0: return up to Want endpoints, and the policy's take stages do nothing
+	Key     uint64   // stable per client; for stages that stick
+	Dice    uint64   // fresh per question; for stages that draw
+	Joint   bool     // the Dice are those of questions for other families too: among fewer endpoints, draws prefer the same ones; this takes longer
+	Now     int64    // Unix seconds; for stages that follow the clock
 }
 
 // A Shortage says what healthy stages do with endpoints of which not enough are up.

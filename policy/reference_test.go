@@ -222,11 +222,11 @@ func (r *naive) healthy(h Healthy) {
 	}
 	r.failed = true
 	switch {
-	case r.q.Shortage == ShortageEmpty:
+	case r.q.Short == ShortageEmpty:
 		r.because(ReasonFailClosed)
 		r.list, r.lost = nil, append(r.lost, r.list...)
 		return
-	case r.q.Shortage == ShortageClosed || h.Closed && r.q.Shortage == ShortageByPolicy:
+	case r.q.Short == ShortageClosed || h.Closed && r.q.Short == ShortageByPolicy:
 		if len(up) == 0 {
 			r.because(ReasonFailClosed)
 		}

@@ -35,7 +35,7 @@ func TestShortage(t *testing.T) {
 		{"no stage that looks", []StageSpec{Take{2}}, ShortageEmpty, down, "eu1 us1 static"},
 	} {
 		p := mustCompile(t, worldSpec(tt.stages...))
-		q := Query{Family: FamilyV4, Shortage: tt.short}
+		q := Query{Family: FamilyV4, Short: tt.short}
 		checkDecision(t, worldSpec(tt.stages...), p, new(Scratch), q, healthOf(t, p, tt.health))
 		var s Scratch
 		d := p.Decide(&s, q, healthOf(t, p, tt.health))
@@ -62,7 +62,7 @@ func TestScopeDoesNotDependOnShortage(t *testing.T) {
 		var s Scratch
 		want := p.Decide(&s, q, Health{}).Scope
 		for short := range ShortageEmpty + 1 {
-			q.Shortage = short
+			q.Short = short
 			for _, h := range []Health{HealthOf(down), HealthOf(slices.Repeat([]Verdict{{State: Down}}, len(down)))} {
 				if got := p.Decide(&s, q, h); got.Scope != want {
 					t.Fatalf("seed %d, shortage %d: scope %d, not %d\nspec %s", seed, short, got.Scope, want, show(spec))

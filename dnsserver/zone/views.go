@@ -25,9 +25,14 @@ type view struct {
 // For returns what the clients that send from an address see: a Set of fewer zones, in which all else is as if the others were not there,
 // so that nothing of one view leads into another. Spots of it are good for s, too. It does not allocate.
 func (s *Set) For(addr netip.Addr) *Set {
-	if s == nil || s.views == nil {
+	if s == nil || s.views == nil { // of most; this much is cheap where it is called
 		return s
 	}
+	return s.viewOf(addr)
+}
+
+// viewOf is For where there are views.
+func (s *Set) viewOf(addr netip.Addr) *Set {
 	addr = addr.Unmap().WithZone("")
 	for i := range s.views {
 		if _, in := s.views[i].networks.find(addr); in {
