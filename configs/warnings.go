@@ -232,15 +232,16 @@ func (f *file) warnTargets() {
 // hints only until they know (RFC 9460 7.3).
 func (f *file) warnWaysIn() {
 	for _, z := range f.zones {
-		for _, r := range z.Records {
-			if r.Steer == nil || r.Alias != "" || !slices.ContainsFunc(r.Steer.Types, oneOfTypes("HTTPS", "SVCB")) ||
+		for path, r := range records(&z) {
+			if r.Steer == nil || r.Alias != "" || r.When != nil && r.When.Types != nil || // others have the addresses, perhaps
+				!slices.ContainsFunc(r.Steer.Types, oneOfTypes("HTTPS", "SVCB")) ||
 				slices.ContainsFunc(r.Steer.Types, oneOfTypes("A", "AAAA", "CNAME")) ||
 				slices.ContainsFunc(r.Static, func(s zone.StaticSpec) bool { return oneOfTypes("A", "AAAA")(s.Type) }) {
 				continue
 			}
 			at := slices.IndexFunc(f.spec.Services, func(s policy.ServiceSpec) bool { return s.Name == r.Steer.Service })
 			if at >= 0 && slices.ContainsFunc(f.spec.Services[at].Endpoints, hostless) {
-				f.warnAt([]string{"zones", z.Name, "records", r.Owner, "types"},
+				f.warnAt(append(path, "types"),
 					"clients look for addresses at "+hostOf(r.Owner, z.Name)+", which has none: add A and AAAA, or give each endpoint a host")
 			}
 		}
