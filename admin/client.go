@@ -72,7 +72,9 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 // Explain returns what would be answered, and why.
 func (c *Client) Explain(ctx context.Context, question Question) (x dnsserver.Explanation, err error) {
 	q := url.Values{"name": {question.Name}}
-	for key, value := range map[string]string{"type": question.Type, "client": question.Client, "what_if": question.WhatIf} {
+	for key, value := range map[string]string{
+		"type": question.Type, "client": question.Client, "what_if": question.WhatIf, "resolver": question.Resolver, "view": question.View,
+	} {
 		if value != "" {
 			q.Set(key, value)
 		}

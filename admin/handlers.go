@@ -27,20 +27,25 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) getZones(*http.Request) (int, any, error) { return http.StatusOK, s.zones(), nil }
 
-// A Question is what explain is asked: GET /v1/explain?name=&type=&client=&what_if=.
+// A Question is what explain is asked: GET /v1/explain?name=&type=&client=&what_if=&resolver=&view=.
 type Question struct {
 	Name   string
 	Type   string // "" = A
 	Client string // an address or network; "" = nothing is known of it
 	WhatIf string // states to suppose, as in "us-east=down,web/eu-1=drained"; "" = things as they are
+
+	Resolver string // the address that the query comes from; "" = that of the client
+	View     string // to answer from; "" = the one that the address decides on
 }
 
 func (s *Server) getExplain(r *http.Request) (int, any, error) {
-	q, err := parameters(r, "name", "type", "client", "what_if")
+	q, err := parameters(r, "name", "type", "client", "what_if", "resolver", "view")
 	if err != nil {
 		return 0, nil, err
 	}
-	x, err := s.Explain(Question{q.Get("name"), q.Get("type"), q.Get("client"), q.Get("what_if")})
+	x, err := s.Explain(Question{
+		Name: q.Get("name"), Type: q.Get("type"), Client: q.Get("client"), WhatIf: q.Get("what_if"), Resolver: q.Get("resolver"), View: q.Get("view"),
+	})
 	if err != nil {
 		e := asError(err)
 		e.Status = http.StatusBadRequest

@@ -126,7 +126,7 @@ func (s *Server) zones() []ZoneStatus {
 	out := []ZoneStatus{}
 	set := s.Registry.Snapshot().Zones
 	for _, z := range set.Zones() {
-		out = append(out, ZoneStatus{Name: z.Apex().String(), Serial: z.Serial(), Names: z.Len()})
+		out = append(out, ZoneStatus{Name: z.Apex().String(), View: z.View(), Serial: z.Serial(), Names: z.Len()})
 	}
 	return out
 }

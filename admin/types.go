@@ -144,7 +144,8 @@ type OverrideRequest struct {
 
 // A ZoneStatus is one zone: GET /v1/zones.
 type ZoneStatus struct {
-	Name   string `json:"name"` // with the final dot
+	View   string `json:"view,omitempty"` // that it is in; "" = in all
+	Name   string `json:"name"`           // with the final dot
 	Serial uint32 `json:"serial"`
 	Names  int    `json:"names"` // that own records
 }

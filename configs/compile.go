@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -18,7 +19,7 @@ import (
 
 // compile has the rooms check what was decoded, and keeps what they make of it.
 func (f *file) compile() {
-	d := registry.Definition{Policy: f.spec, Zones: f.zones, Routes: f.routes, Probed: slices.Sorted(maps.Keys(f.probes))}
+	d := registry.Definition{Policy: f.spec, Zones: f.zones, Views: f.views, Routes: f.routes, Probed: slices.Sorted(maps.Keys(f.probes))}
 	compiled, problems := f.compileAll(d)
 	for _, p := range problems {
 		f.roomProblem(p)
@@ -32,7 +33,7 @@ func (f *file) compile() {
 	}
 	if len(problems) > 0 {
 		// Without a Plan the registry checks no zones and routes; their own problems should be known all the same.
-		_, problems = zone.Compile(f.zones, nil)
+		_, problems = zone.Compile(f.zones, nil, f.views...)
 		_, more := route.Compile(f.routes, nil)
 		for _, p := range append(problems, more...) {
 			f.roomProblem(p)
@@ -47,7 +48,7 @@ func (f *file) compile() {
 // refuseOutsideAliases reports the aliases that could never be answered, as nobody would be asked for their addresses.
 func (f *file) refuseOutsideAliases(zones *zone.Set, plan *policy.Plan) {
 	for _, z := range f.zones {
-		for _, r := range z.Records {
+		for path, r := range records(&z) {
 			if r.Alias == "" {
 				continue
 			}
@@ -55,10 +56,35 @@ func (f *file) refuseOutsideAliases(zones *zone.Set, plan *policy.Plan) {
 			if err != nil {
 				continue
 			}
-			if out := zones.LeavesAt(name, plan); out != nil {
-				v, path := f.locate([]string{"zones", z.Name, "records", r.Owner, "alias"})
+			if out := leavesAt(zones, z.View, name, plan); out != nil {
+				v, path := f.locate(append(path, "alias"))
 				f.errors.add(f.problem(v.key, path, "", fmt.Sprintf("%s is in none of our zones: its addresses have to be asked for; "+
 					"name resolvers in dns.resolvers, or use CNAME below the apex", strings.TrimSuffix(out.String(), "."))))
+			}
+		}
+	}
+}
+
+// leavesAt returns the first name outside our zones that a name of a zone leads to, in its view; in some view, if the zone is in all.
+func leavesAt(zones *zone.Set, view string, name wire.Name, plan *policy.Plan) wire.Name {
+	for _, seen := range zones.AllViews() {
+		if view == "" || seen.ViewName() == view {
+			if out := seen.LeavesAt(name, plan); out != nil {
+				return out
+			}
+		}
+	}
+	return nil
+}
+
+// records yields the records of a zone, of names with variants each of them, and the way to it.
+func records(z *zone.Spec) iter.Seq2[[]string, *zone.RecordSpec] {
+	return func(yield func([]string, *zone.RecordSpec) bool) {
+		for i := range z.Records {
+			for place, r := range z.Records[i].Alternatives() {
+				if !yield(slices.Concat(z.Path("records", z.Records[i].Owner), place), r) {
+					return
+				}
 			}
 		}
 	}
@@ -71,7 +97,7 @@ func (f *file) compileAll(d registry.Definition) (*registry.Compiled, []policy.P
 	}
 	same := make([]bool, len(d.Zones)) // the text is the same, so it hangs on the files alone
 	for i := range d.Zones {
-		was, ok := f.setting.previous.zones[d.Zones[i].Name]
+		was, ok := f.setting.previous.zones[zoneKey(&d.Zones[i])]
 		same[i] = !ok || d.Zones[i].RRs != nil && d.Zones[i].RRs == was.rrs
 	}
 	return f.setting.previous.Compiled.WithZones(d.Zones, same)

@@ -159,7 +159,7 @@ func parseFile(name string, data []byte, where setting) (*Config, Files, error) 
 	f.config.name, f.config.text = name, string(data)
 	f.config.zones = make(map[string]readZone, len(f.zoneFiles))
 	for _, z := range f.zoneFiles {
-		f.config.zones[f.zones[z.zone].Name] = readZone{z.path, z.rrs}
+		f.config.zones[zoneKey(&f.zones[z.zone])] = readZone{z.path, z.rrs}
 	}
 	return f.config, f.config.Files, nil
 }

@@ -27,6 +27,7 @@ type file struct {
 
 	spec    policy.Spec
 	zones   []zone.Spec
+	views   []zone.ViewSpec
 	routes  []route.Spec
 	probes  map[string]probes.Check
 	edges   []siteEdge
@@ -37,6 +38,7 @@ type file struct {
 	consulSite map[string]string // datacenter -> site
 	zoneFiles  []zoneFile
 	misread    map[place]bool // lines of zone files that were blamed for what they refer to
+	spread     int            // percent of jitter of TTLs in the zone at hand, where a record says nothing
 
 	newNetworks bool // a file of networks or a geo database was read
 	ruled       []ruledRegion
@@ -83,6 +85,7 @@ func (f *file) decode(root *yaml.Node) {
 		{"services", f.decodeServices},
 		{"policies", f.decodePolicies},
 		{"zones", f.decodeZones},
+		{"views", f.decodeViews},
 		{"routes", f.decodeRoutes},
 		{"dns", f.decodeDNS},
 		{"edge", f.decodeEdge},
@@ -96,6 +99,7 @@ func (f *file) decode(root *yaml.Node) {
 			s.decode(v)
 		}
 	}
+	f.readZoneFiles()
 	f.defaults()
 	f.knownToConsul()
 	f.addEdgeService()

@@ -22,9 +22,12 @@ const (
 	inSchedule    section = "policies.*[].schedule"
 	inWindow      section = "policies.*[].schedule.windows[]"
 	inBranch      section = "policies.*[].weighted[]"
+	inView        section = "views.*"
 	inZone        section = "zones.*"
 	inSOA         section = "zones.*.soa"
 	inRecord      section = "zones.*.records.*"
+	inFallback    section = "zones.*.records.*.fallback[]"
+	inWhen        section = "zones.*.records.*.when"
 	inRoute       section = "routes[]"
 	inDNS         section = "dns"
 	inTCP         section = "dns.tcp"
@@ -41,7 +44,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inView, inZone, inSOA, inRecord, inFallback, inWhen,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -49,7 +52,7 @@ func allSections() []section {
 func (s section) keys() []string {
 	switch s {
 	case inFile:
-		return []string{"site", "sites", "geo", "services", "policies", "zones", "routes", "dns", "edge", "admin", "state", "log", "consul", "safety"}
+		return []string{"site", "sites", "geo", "services", "policies", "zones", "views", "routes", "dns", "edge", "admin", "state", "log", "consul", "safety"}
 	case inSite:
 		return []string{"at", "region", "edge"}
 	case inGeo:
@@ -76,12 +79,18 @@ func (s section) keys() []string {
 		return []string{"sites", "weight", "policy", "stages"}
 	case inFailover:
 		return []string{"sites", "threshold", "trickle"}
+	case inView:
+		return []string{"networks", "zones"}
 	case inZone:
-		return []string{"file", "allow", "ns", "soa", "ttl", "records"}
+		return []string{"file", "allow", "ns", "soa", "ttl", "ttl_jitter", "records"}
 	case inSOA:
 		return []string{"mname", "rname", "serial", "refresh", "retry", "expire", "minimum"}
 	case inRecord:
-		return []string{"ttl", "service", "policy", "types", "via", "alias", "whoami", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
+		return []string{"when", "ttl", "ttl_jitter", "service", "policy", "types", "fail", "fallback", "via", "alias", "whoami", "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT", "CAA"}
+	case inFallback:
+		return []string{"service", "policy"}
+	case inWhen:
+		return []string{"client", "resolver", "types", "ecs"}
 	case inRoute:
 		return []string{"host", "path", "service", "policy", "protocol", "retries", "timeout"}
 	case inDNS:
@@ -140,6 +149,10 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"zonefile": "file", "zone_file": "file", "acl": "allow", "allow_from": "allow", "allow_query": "allow", "nameservers": "ns", "names": "records", "default_ttl": "ttl"}
 	case inRecord:
 		return map[string]string{"aname": "alias", "flatten": "alias", "type": "types", "rrtypes": "types"}
+	case inView:
+		return map[string]string{"match-clients": "networks", "match_clients": "networks", "clients": "networks", "match": "networks", "nets": "networks", "zone": "zones"}
+	case inWhen:
+		return map[string]string{"networks": "client", "clients": "client", "subnet": "client", "source": "client", "ldns": "resolver", "resolvers": "resolver", "type": "types", "qtype": "types", "edns": "ecs", "client_subnet": "ecs"}
 	case inSOA:
 		return map[string]string{"email": "rname", "mail": "rname", "hostmaster": "rname", "primary": "mname", "mbox": "rname", "minttl": "minimum", "negative_ttl": "minimum"}
 	case inRoute:

@@ -23,11 +23,10 @@ func (f *file) warnTypes() {
 		return msg != "" && !was
 	}
 	for _, z := range f.zones {
-		for _, r := range z.Records {
+		for path, r := range records(&z) {
 			if r.Steer == nil || r.Whoami {
 				continue
 			}
-			path := []string{"zones", z.Name, "records", r.Owner}
 			if len(r.Steer.Types) == 0 {
 				if msg := f.withoutAddress(r.Steer, "write types beside it, as in types: CNAME"); fresh(msg) {
 					f.warnThere(append(path, "service"), "%s", msg)

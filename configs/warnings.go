@@ -24,6 +24,7 @@ func (f *file) warn() {
 	f.warnTypes()
 	f.warnHosts()
 	f.warnZoneFiles()
+	f.warnConditions()
 	f.warnSecrets()
 	f.warnDatabases(time.Now())
 	f.warnAdmin()
@@ -34,7 +35,7 @@ func (f *file) warn() {
 		f.warnAt([]string{"dns"}, "DNS is served, but there is no zone to answer for")
 	}
 	if f.config.DNS == nil && len(f.zones) > 0 {
-		f.warnAt([]string{"zones"}, "there are zones, but no section dns to serve them")
+		f.warnAt(f.zones[0].Path()[:1], "there are zones, but no section dns to serve them")
 	}
 	if f.config.Edge != nil && len(f.routes) == 0 {
 		f.warnAt([]string{"edge"}, "the edge is served, but there is no route")
@@ -95,12 +96,12 @@ func (f *file) warnEdge() {
 		hosts[strings.ToLower(strings.TrimSuffix(r.Host, "."))] = true
 	}
 	for _, z := range f.zones {
-		for _, r := range z.Records {
+		for path, r := range records(&z) {
 			if r.Steer == nil || r.Steer.Service != edgeService {
 				continue
 			}
 			if host := hostOf(r.Owner, z.Name); !routed(hosts, host) {
-				f.warnAt([]string{"zones", z.Name, "records", r.Owner, "via"}, "clients are sent to the edge, but no route has the host "+host)
+				f.warnAt(append(path, "via"), "clients are sent to the edge, but no route has the host "+host)
 			}
 		}
 	}
@@ -210,14 +211,15 @@ func (f *file) warnAdmin() {
 func (f *file) warnTargets() {
 	zones := f.config.Compiled.Zones()
 	for _, z := range f.zones {
-		for _, r := range z.Records {
+		seen, _ := zones.View(z.View)
+		for path, r := range records(&z) {
 			for _, s := range r.Static {
 				for i, text := range s.Values {
 					name, ok := targetOf(s.Type, text, z.Name)
-					if !ok || zones.Lookup(name, wire.TypeA).Kind != zone.NXDomain {
+					if !ok || seen.Lookup(name, wire.TypeA).Kind != zone.NXDomain {
 						continue
 					}
-					path := []string{"zones", z.Name, "records", r.Owner, s.Type}
+					path := append(slices.Clip(path), s.Type)
 					if v, _ := f.locate(path); v.Kind == yaml.Sequence {
 						path = append(path, strconv.Itoa(i))
 					}
@@ -232,15 +234,16 @@ func (f *file) warnTargets() {
 // hints only until they know (RFC 9460 7.3).
 func (f *file) warnWaysIn() {
 	for _, z := range f.zones {
-		for _, r := range z.Records {
-			if r.Steer == nil || r.Alias != "" || !slices.ContainsFunc(r.Steer.Types, oneOfTypes("HTTPS", "SVCB")) ||
+		for path, r := range records(&z) {
+			if r.Steer == nil || r.Alias != "" || r.When != nil && r.When.Types != nil || // others have the addresses, perhaps
+				!slices.ContainsFunc(r.Steer.Types, oneOfTypes("HTTPS", "SVCB")) ||
 				slices.ContainsFunc(r.Steer.Types, oneOfTypes("A", "AAAA", "CNAME")) ||
 				slices.ContainsFunc(r.Static, func(s zone.StaticSpec) bool { return oneOfTypes("A", "AAAA")(s.Type) }) {
 				continue
 			}
 			at := slices.IndexFunc(f.spec.Services, func(s policy.ServiceSpec) bool { return s.Name == r.Steer.Service })
 			if at >= 0 && slices.ContainsFunc(f.spec.Services[at].Endpoints, hostless) {
-				f.warnAt([]string{"zones", z.Name, "records", r.Owner, "types"},
+				f.warnAt(append(path, "types"),
 					"clients look for addresses at "+hostOf(r.Owner, z.Name)+", which has none: add A and AAAA, or give each endpoint a host")
 			}
 		}
@@ -281,6 +284,24 @@ func (f *file) warnZoneFiles() {
 	for _, p := range f.config.Compiled.Zones().Doubts(f.zones) {
 		_, path := f.locate(p.Path)
 		f.warnings.add(Problem{File: p.File, Line: p.Line, Path: path.String(), Message: p.Msg})
+	}
+}
+
+// warnConditions warns of names that have no records for some clients of one resolver: it gives what it heard to all others, too.
+func (f *file) warnConditions() {
+	for i := range f.zones {
+		for j := range f.zones[i].Records {
+			r := &f.zones[i].Records[j]
+			clients, others := false, false
+			for _, v := range r.Alternatives() {
+				clients = clients || v.When != nil && (v.When.Client != nil || v.When.Subnet != nil)
+				others = others || v.When == nil
+			}
+			if clients && !others {
+				f.warnAt(f.zones[i].Path("records", r.Owner), "clients for whom no condition holds get no records, and resolvers may give that to all others for "+
+					"as long as the SOA says (RFC 7871 7.4); end with a variant without \"when\"")
+			}
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func (f *file) readZoneFile(z *zoneFile) {
 	if z.path == "" || err != nil {
 		return // which is reported
 	}
-	if z.rrs = f.unchanged(spec.Name, z.path); z.rrs != nil {
+	if z.rrs = f.unchanged(zoneKey(spec), z.path); z.rrs != nil {
 		return
 	}
 	main, err := f.openData(z.path)
@@ -82,7 +82,7 @@ func (f *file) readZoneFile(z *zoneFile) {
 	defer main.Close()
 	tree := &zoneTree{file: f, dir: filepath.Dir(z.path), name: filepath.Base(z.path), main: main}
 	z.rrs, _, z.problems = zonefile.Parse(zonefile.Source{
-		FS: tree, Name: tree.name, Dir: filepath.ToSlash(tree.dir), Origin: origin, TTL: spec.TTL, Path: []string{"zones", spec.Name, "file"},
+		FS: tree, Name: tree.name, Dir: filepath.ToSlash(tree.dir), Origin: origin, TTL: spec.TTL, Path: spec.Path("file"),
 	})
 }
 
@@ -131,12 +131,20 @@ func (f *file) fileReference(z *zoneFile, at place, what, word string, known nam
 	f.misread[at] = true
 }
 
-// unchanged returns the records of a zone of the configuration before if all files that they came from are as they were.
-func (f *file) unchanged(name, path string) *zone.RRs {
+// zoneKey returns what tells a zone from all others.
+func zoneKey(z *zone.Spec) string {
+	if z.View == "" {
+		return z.Name
+	}
+	return z.View + "\x00" + z.Name
+}
+
+// unchanged returns the records of a zone, by its key, of the configuration before if all files that they came from are as they were.
+func (f *file) unchanged(key, path string) *zone.RRs {
 	if f.setting.previous == nil {
 		return nil
 	}
-	was, ok := f.setting.previous.zones[name]
+	was, ok := f.setting.previous.zones[key]
 	if !ok || was.path != path {
 		return nil
 	}

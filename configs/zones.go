@@ -20,10 +20,34 @@ const steeredTTL = 30
 var typeForm = regexp.MustCompile(`^[A-Z][A-Z0-9-]*$`)
 
 // decodeZones reads "zones".
-func (f *file) decodeZones(v value) {
+func (f *file) decodeZones(v value) { f.zonesOf(v, "") }
+
+// decodeViews reads "views".
+func (f *file) decodeViews(v value) {
 	for _, p := range f.entries(v) {
 		v := v.child(p)
-		z := zone.Spec{Name: p.Key.Value}
+		f.checkName(p.Key.Pos, v.path, nameForm, p.Key.Value)
+		view := zone.ViewSpec{Name: p.Key.Value}
+		f.object(v, inView, func(key string, v value) {
+			switch key {
+			case "networks":
+				view.Networks = f.prefixes(v)
+			case "zones":
+				f.zonesOf(v, p.Key.Value)
+			}
+		})
+		f.require(v, "networks", "the networks whose clients see the view")
+		f.views = append(f.views, view)
+	}
+}
+
+// zonesOf reads the zones of a view, or of none.
+func (f *file) zonesOf(v value, view string) {
+	for _, p := range f.entries(v) {
+		v := v.child(p)
+		z := zone.Spec{Name: p.Key.Value, View: view}
+		records := value{Node: &yaml.Node{Kind: yaml.Null}}
+		f.spread = 0
 		f.object(v, inZone, func(key string, v value) {
 			switch key {
 			case "file":
@@ -39,18 +63,20 @@ func (f *file) decodeZones(v value) {
 				f.soa(v, &z.SOA)
 			case "ttl":
 				z.TTL = f.seconds(v)
+			case "ttl_jitter":
+				f.spread = f.jitter(v)
 			case "records":
-				for _, p := range f.entries(v) {
-					z.Records = append(z.Records, f.record(p.Key.Value, v.child(p)))
-				}
+				records = v
 			}
 		})
+		for _, p := range f.entries(records) {
+			z.Records = append(z.Records, f.name(p.Key.Value, records.child(p)))
+		}
 		if (v.Kind == yaml.Mapping || v.Kind == yaml.Null) && v.Get("file") == nil {
 			f.requireBeside(v, "ns", "the names of the servers of the zone, e.g. [ns1."+p.Key.Value+"]")
 		}
 		f.zones = append(f.zones, z)
 	}
-	f.readZoneFiles()
 }
 
 // texts reads one text or a list of them.
@@ -87,19 +113,20 @@ func (f *file) soa(v value, s *zone.SOASpec) {
 	})
 }
 
-// record reads everything at one name.
+// record reads everything at one name, or one variant of it.
 func (f *file) record(owner string, v value) zone.RecordSpec {
 	r := zone.RecordSpec{Owner: owner}
 	var steer zone.SteerSpec
 	var via *value
+	spread := false
 	f.object(f.withoutTypes(v, &r), inRecord, func(key string, v value) {
 		switch key {
+		case "when":
+			r.When = f.condition(v)
 		case "ttl":
 			r.TTL = f.seconds(v)
 		case "service":
-			steer.Service, _ = f.text(v)
-			f.reference(v, "service", steer.Service, f.services)
-			f.uses[steer.Service] = true
+			steer.Service = f.service(v)
 		case "policy":
 			steer.Policy = f.policy(v)
 		case "types":
@@ -107,6 +134,13 @@ func (f *file) record(owner string, v value) zone.RecordSpec {
 			if v.Kind == yaml.Sequence && len(v.Items) == 0 {
 				f.errorf(v, "no type is listed; leave \"types\" out for A and AAAA")
 			}
+		case "fail":
+			steer.Fail = f.fail(v)
+		case "fallback":
+			steer.Fallbacks = f.fallbacks(v)
+		case "ttl_jitter":
+			steer.Jitter = f.jitter(v)
+			spread = true
 		case "via":
 			f.oneOf(v, edgeService)
 			via = &v
@@ -125,12 +159,19 @@ func (f *file) record(owner string, v value) zone.RecordSpec {
 		f.require(v, "service", "the edges answer for a service")
 	case v.Get("service") == nil && v.Get("types") != nil:
 		f.require(v, "service", "types says what of a service is answered")
+	case v.Get("service") == nil && (v.Get("fail") != nil || v.Get("fallback") != nil):
+		f.require(v, "service", "a record fails, and falls back, when not enough of a service is up")
+	case v.Get("service") == nil && v.Get("ttl_jitter") != nil:
+		f.require(v, "service", "only answers of a service have TTLs that are drawn")
 	}
 	if v.Get("service") == nil {
 		return r
 	}
 	if r.TTL == 0 {
 		r.TTL = steeredTTL
+	}
+	if !spread {
+		steer.Jitter = f.spread
 	}
 	if via != nil {
 		steer.Service = edgeService

@@ -54,7 +54,7 @@ type Answerer struct {
 	now      int64
 	meter    meter
 	batch    []message             // room for the largest
-	spots    [maxBatch]zone.Spot   // of the messages' names
+	spots    [maxBatch]zone.Spot   // of the messages' names, whatever their views
 	places   [maxBatch]policy.Spot // of the client subnets among them
 	warm     uint32                // what prepare has read; else the compiler could leave out what nobody needs
 
@@ -62,12 +62,14 @@ type Answerer struct {
 	from        netip.AddrPort
 	query       *wire.Query // in the batch
 	rrtype      uint16      // that is looked up: the query's, or what ANY stands for
+	zones       *zone.Set   // that the client sees
 	cookieValid bool        // the client is where it says: we sent it this cookie
 	builder     wire.Builder
 	path        path
 	located     bool // client is set
 	client      client
 	steered     *zone.Steer     // the last record for which a Plan was asked, or nil
+	manner      *zone.Manner    // if steered: of it, or nil
 	asked       policy.Query    // if steered
 	decided     policy.Decision // if steered
 	scope       uint8           // of the answer to a client subnet
@@ -123,7 +125,7 @@ func (a *Answerer) reply(i int, dst []byte, limit int) []byte {
 	if m.outcome == wire.Drop {
 		return dst
 	}
-	a.query, a.path.spot = &m.query, a.spots[i]
+	a.query, a.zones, a.path.spot = &m.query, m.zones, a.spots[i]
 	from := m.from
 	a.reset(dst, from, limit)
 	a.checkCookie()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
 	"github.com/meridian-gslb/meridian/policy"
 )
 
@@ -16,6 +17,7 @@ type message struct {
 	from    netip.AddrPort // the client behind a proxy, if there is one
 	outcome wire.Outcome
 	limit   limitState
+	zones   *zone.Set // that from sees
 	query   wire.Query
 }
 
@@ -48,7 +50,11 @@ func (a *Answerer) took(n int, d time.Duration) { a.counters.took.observe(n, d) 
 // forget lets go of what earlier answers pointed to in an old snapshot, which may be hundreds of megabytes: one name is enough to hold
 // all names of its zone.
 func (a *Answerer) forget() {
-	a.path, a.steered, a.flattened = path{}, nil, wire.RRset{}
+	a.path, a.steered, a.manner, a.flattened = path{}, nil, nil, wire.RRset{}
+	a.zones = nil
+	for i := range a.batch {
+		a.batch[i].zones = nil
+	}
 	a.builder.Forget()
 	a.scratch.Forget()
 }
@@ -59,7 +65,7 @@ func (a *Answerer) renew() { a.begin() }
 // read reads message i of the batch. Of the first, which may be the only one, it finds the Spot; of the others prepare does.
 func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
 	m := &a.batch[i]
-	m.outcome = wire.Drop
+	m.outcome, m.zones = wire.Drop, a.snapshot.Zones
 	if len(a.proxies) > 0 {
 		var ok bool
 		if msg, from, ok = a.proxies.unwrap(msg, from); !ok {
@@ -75,8 +81,9 @@ func (a *Answerer) read(i int, msg []byte, from netip.AddrPort) {
 		a.counters.drop(dropMalformed)
 		return
 	}
+	m.zones = m.zones.For(from.Addr())
 	if i == 0 {
-		a.spots[0] = a.snapshot.Zones.Spot(m.query.Name)
+		a.spots[0] = m.zones.Spot(m.query.Name)
 	}
 }
 
@@ -95,9 +102,16 @@ func (a *Answerer) prepare(n int) {
 			names[i] = m.query.Name
 		}
 	}
-	a.warm = zones.Approach(names[:n])
+	for i := 0; i < n; { // those in a row that see the same zones, most often all
+		next := i + 1
+		for next < n && a.batch[next].zones == a.batch[i].zones {
+			next++
+		}
+		a.warm += a.batch[i].zones.Approach(names[i:next])
+		i = next
+	}
 	for i := range n {
-		a.spots[i] = zones.Spot(names[i])
+		a.spots[i] = a.batch[i].zones.Spot(names[i])
 	}
 	a.warm += zones.Fetch(a.spots[:n])
 	located := a.places[:0]

@@ -53,7 +53,7 @@ func TestBatch(t *testing.T) {
 	snap := testSnapshot(t, nil)
 	var msgs [][]byte
 	for i := range maxBatch - 2 {
-		name := []string{"www.gslb.example", "nx.gslb.example", "x.app.gslb.example", "www.elsewhere.test", "."}[i%5]
+		name := []string{"www.gslb.example", "nx.gslb.example", "x.app.gslb.example", "vary.gslb.example", "www.elsewhere.test", ".", "x.some.gslb.example"}[i%7]
 		q := query(name, dns.TypeA)
 		switch i % 4 {
 		case 1:

@@ -57,6 +57,25 @@ func (c *client) scope(d *policy.Decision) uint8 {
 	return max(d.Scope, apart(c.prefix.Addr()))
 }
 
+// holds returns the scope of what is so for all in a prefix of so many bits around the client, in the family it is taken for, and not for
+// some others if it varies, as scope does.
+func (c *client) holds(bits uint8, varies bool) uint8 {
+	addr := c.prefix.Addr()
+	switch {
+	case !varies:
+		return 0
+	case !c.asked.IsValid():
+		return c.block
+	case c.before > 0:
+		return c.before + bits
+	case addr.Is4In6():
+		return 96 + bits
+	case addr.Is4():
+		return max(bits, 1)
+	}
+	return max(bits, 1, apart(addr))
+}
+
 // An embedding is a range of IPv6 addresses that hold an IPv4 address: the client is where that is.
 type embedding struct {
 	hi, lo  uint64 // the first address

@@ -11,9 +11,9 @@ import (
 // The metrics. No label holds a name that a client chose: zone and record are names of the configuration.
 var (
 	descRequests = prometheus.NewDesc("meridian_dns_requests_total",
-		"DNS queries that were answered; zone is empty outside our zones.", []string{"proto", "family", "type", "zone"}, nil)
+		"DNS queries that were answered; zone is empty outside our zones, view for zones in all views.", []string{"proto", "family", "type", "zone", "view"}, nil)
 	descResponses = prometheus.NewDesc("meridian_dns_responses_total",
-		"DNS responses by code; zone is empty outside our zones.", []string{"rcode", "zone"}, nil)
+		"DNS responses by code; zone is empty outside our zones, view for zones in all views.", []string{"rcode", "zone", "view"}, nil)
 	descDropped = prometheus.NewDesc("meridian_dns_dropped_total",
 		"DNS messages without a response: malformed (no query), send (the system would not send it), rate_limit (beyond the limit of "+
 			"its sender), proxy (from a proxy, without a good header), overflow (more came than could be answered, over UDP; counted on Linux "+
@@ -21,7 +21,7 @@ var (
 	descSlipped = prometheus.NewDesc("meridian_dns_slipped_total",
 		"DNS responses, empty and truncated, to queries beyond the limit of their sender. They are no part of the responses.", nil, nil)
 	descAnswers = prometheus.NewDesc("meridian_answers_total",
-		"Steered answers, by the site of the first address and the most telling reason.", []string{"record", "site", "reason"}, nil)
+		"Steered answers, by the site of the first address and the most telling reason; view is empty for records in all views.", []string{"record", "site", "reason", "view"}, nil)
 	descDuration = prometheus.NewDesc("meridian_dns_request_duration_seconds",
 		"Time from when a DNS query was read until the responses to it and those read with it were sent (UDP) or ready to be sent (TCP).",
 		[]string{"proto"}, nil)
@@ -44,7 +44,7 @@ func (s *Server) Describe(ch chan<- *prometheus.Desc) {
 func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	t := totals{
 		requests:  map[requestKey]uint64{},
-		responses: map[[2]string]uint64{},
+		responses: map[responseKey]uint64{},
 		answers:   map[answerKey]uint64{},
 	}
 	for _, c := range s.counters {
@@ -54,13 +54,13 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
 	for k, n := range t.requests {
-		send(descRequests, n, k.proto, k.family, k.rrtype, k.zone)
+		send(descRequests, n, k.proto, k.family, k.rrtype, k.zone.name, k.zone.view)
 	}
 	for k, n := range t.responses {
-		send(descResponses, n, k[0], k[1])
+		send(descResponses, n, k.rcode, k.zone.name, k.zone.view)
 	}
 	for k, n := range t.answers {
-		send(descAnswers, n, k.record, k.site, k.reason)
+		send(descAnswers, n, k.record.name, k.site, k.reason, k.record.view)
 	}
 	for why, n := range t.dropped {
 		send(descDropped, n, dropLabels[why])
@@ -77,14 +77,25 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descConnections, prometheus.GaugeValue, float64(s.conns.len()))
 }
 
-type requestKey struct{ proto, family, rrtype, zone string }
+type requestKey struct {
+	proto, family, rrtype string
+	zone                  owned
+}
 
-type answerKey struct{ record, site, reason string }
+type responseKey struct {
+	rcode string
+	zone  owned
+}
+
+type answerKey struct {
+	record       owned
+	site, reason string
+}
 
 // totals are sums over several counters, by labels. What is 0 is left out, but for drops.
 type totals struct {
 	requests  map[requestKey]uint64
-	responses map[[2]string]uint64
+	responses map[responseKey]uint64
 	answers   map[answerKey]uint64
 	dropped   [numDrops]uint64
 	slipped   uint64
@@ -115,7 +126,7 @@ func (t *totals) add(c *counters) {
 		}
 		for i := range rcodeLabels {
 			if n := zc.counts[responseAt(i)].Load(); n > 0 {
-				t.responses[[2]string{rcodeLabels[i].String(), name}] += n
+				t.responses[responseKey{rcodeLabels[i].String(), name}] += n
 			}
 		}
 	}

@@ -23,8 +23,8 @@ type counters struct {
 
 	// The maps are the worker's: it alone writes to them, and guards that by the lock against those who read the numbers.
 	mu      sync.Mutex
-	zones   map[string]*zoneCounters
-	records map[string]*recordCounters
+	zones   map[owned]*zoneCounters
+	records map[owned]*recordCounters
 	series  *series // of all workers
 
 	// Of the worker alone: which counters belong to what hangs off the snapshot of the last batch.
@@ -70,7 +70,7 @@ type recordCounters struct {
 	_      [64]byte
 }
 
-type siteCounters [policy.ReasonFailOpen + 1]atomic.Uint64
+type siteCounters [policy.ReasonFailClosed + 1]atomic.Uint64
 
 // A tally adds to a counter that everybody reads, all at once for as long as it is the same counter.
 type tally struct {
@@ -153,8 +153,8 @@ func newCounters(t Transport, all *series) *counters {
 	return &counters{
 		transport: t,
 		series:    all,
-		zones:     map[string]*zoneCounters{},
-		records:   map[string]*recordCounters{},
+		zones:     map[owned]*zoneCounters{},
+		records:   map[owned]*recordCounters{},
 		recordOf:  map[*zone.Steer]*recordCounters{},
 	}
 }
@@ -176,11 +176,11 @@ func (c *counters) count(q *wire.Query, from netip.Addr, z *zone.Zone, at int, r
 	c.response.count(c.last, responseAt(rcodeLabel(rcode)))
 }
 
-// answered counts an answer of a steered record: where its first address is, and why. Plan and record are of the snapshot that was
-// last followed.
-func (c *counters) answered(p *policy.Plan, steer *zone.Steer, site policy.SiteID, why policy.Reason) {
+// answered counts an answer of a steered record of a zone: where its first address is, and why. Plan and record are of the snapshot that
+// was last followed.
+func (c *counters) answered(p *policy.Plan, z *zone.Zone, steer *zone.Steer, site policy.SiteID, why policy.Reason) {
 	if steer != c.lastSteer {
-		c.lastSteer, c.lastRecord = steer, c.record(steer)
+		c.lastSteer, c.lastRecord = steer, c.record(z, steer)
 	}
 	rc := c.lastRecord
 	if rc.gen != c.gen {
@@ -222,21 +222,21 @@ func (c *counters) follow(s *registry.Snapshot) {
 func (c *counters) zone(z *zone.Zone, at int) *zoneCounters {
 	if z == nil {
 		if c.nowhere == nil {
-			c.nowhere = c.zoneOf("")
+			c.nowhere = c.zoneOf(owned{})
 		}
 		return c.nowhere
 	}
 	if at < 0 || c.set.Zones()[at] != z { // the one above, for a DS
-		return c.zoneOf(z.Name())
+		return c.zoneOf(owned{z.View(), z.Name()})
 	}
 	if c.zoneAt[at] == nil {
-		c.zoneAt[at] = c.zoneOf(z.Name())
+		c.zoneAt[at] = c.zoneOf(owned{z.View(), z.Name()})
 	}
 	return c.zoneAt[at]
 }
 
 // zoneOf returns the counters of a zone by its name.
-func (c *counters) zoneOf(name string) *zoneCounters {
+func (c *counters) zoneOf(name owned) *zoneCounters {
 	if zc := c.zones[name]; zc != nil {
 		return zc
 	}
@@ -245,7 +245,7 @@ func (c *counters) zoneOf(name string) *zoneCounters {
 
 // record returns the counters of a steered record. Those that share one are not remembered: there may be millions. To read its name
 // would cost as much as to find it.
-func (c *counters) record(steer *zone.Steer) *recordCounters {
+func (c *counters) record(z *zone.Zone, steer *zone.Steer) *recordCounters {
 	if c.others != nil && !c.own.has(steer.Tag) {
 		return c.others
 	}
@@ -255,9 +255,10 @@ func (c *counters) record(steer *zone.Steer) *recordCounters {
 	if c.others != nil {
 		return c.others
 	}
-	rc := c.records[steer.Record]
+	name := owned{z.View(), steer.Record}
+	rc := c.records[name]
 	if rc == nil {
-		if rc = c.newRecord(steer.Record); rc == c.others {
+		if rc = c.newRecord(name); rc == c.others {
 			return rc
 		}
 	}

@@ -18,7 +18,7 @@ import (
 
 // sum returns what one Answerer counted.
 func sum(a *Answerer) totals {
-	t := totals{requests: map[requestKey]uint64{}, responses: map[[2]string]uint64{}, answers: map[answerKey]uint64{}}
+	t := totals{requests: map[requestKey]uint64{}, responses: map[responseKey]uint64{}, answers: map[answerKey]uint64{}}
 	t.add(a.counters)
 	return t
 }
@@ -44,14 +44,14 @@ func TestCountersOutliveSnapshots(t *testing.T) {
 		answer(t, a, query("nx.elsewhere.test", dns.TypeA))
 		got := sum(a)
 		for site, each := range map[string]int{"eu": 1, "us": 2} {
-			if n := got.answers[answerKey{"www.gslb.example", site, "geo"}]; n != uint64(each*(i+1)) {
+			if n := got.answers[answerKey{owned{name: "www.gslb.example"}, site, "geo"}]; n != uint64(each*(i+1)) {
 				t.Errorf("after %d: %d answers of %s: %v", i+1, n, site, got.answers)
 			}
 		}
-		if n := got.requests[requestKey{"udp", "ipv4", "A", "gslb.example"}]; n != uint64(3*i+3) {
+		if n := got.requests[requestKey{"udp", "ipv4", "A", owned{name: "gslb.example"}}]; n != uint64(3*i+3) {
 			t.Errorf("after %d: requests %v", i+1, got.requests)
 		}
-		if n := got.responses[[2]string{"REFUSED", ""}]; n != uint64(i+1) {
+		if n := got.responses[responseKey{"REFUSED", owned{}}]; n != uint64(i+1) {
 			t.Errorf("after %d: responses %v", i+1, got.responses)
 		}
 	}
@@ -77,10 +77,10 @@ func TestCountersOfZonesThatComeBack(t *testing.T) {
 		current = with
 		answer(t, a, query("all.gslb.example", dns.TypeA))
 		got := sum(a)
-		if n := got.requests[requestKey{"udp", "ipv4", "A", "gslb.example"}]; n != 1 {
+		if n := got.requests[requestKey{"udp", "ipv4", "A", owned{name: "gslb.example"}}]; n != 1 {
 			t.Errorf("round %d: requests %v", round, got.requests)
 		}
-		if n := got.answers[answerKey{"all.gslb.example", "eu", "static"}]; n != 1 {
+		if n := got.answers[answerKey{owned{name: "all.gslb.example"}, "eu", "static"}]; n != 1 {
 			t.Errorf("round %d: answers %v", round, got.answers)
 		}
 		current = without
@@ -102,7 +102,7 @@ func TestCountersOfDS(t *testing.T) {
 		answerFrom(t, a, query("child.other.example", dns.TypeDS), netip.MustParseAddrPort("[2001:db8::1]:53"))
 	}
 	want := map[requestKey]uint64{
-		{"udp", "ipv4", "DS", "other.example"}: 3, {"udp", "ipv6", "DS", "other.example"}: 3, {"udp", "ipv4", "A", "child.other.example"}: 3,
+		{"udp", "ipv4", "DS", owned{name: "other.example"}}: 3, {"udp", "ipv6", "DS", owned{name: "other.example"}}: 3, {"udp", "ipv4", "A", owned{name: "child.other.example"}}: 3,
 	}
 	if got := sum(a).requests; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -144,7 +144,7 @@ func TestCountersOfBatches(t *testing.T) {
 		}
 		all, codes := sum(alone), map[string]bool{}
 		for k := range all.responses {
-			codes[k[0]] = true
+			codes[k.rcode] = true
 		}
 		delete(codes, wire.BadCookie.String()) // not over TCP
 		if len(codes) != len(rcodeLabels)-1 || len(all.requests) < 50 || len(all.answers) < 10 || all.dropped[dropMalformed] == 0 {

@@ -18,6 +18,7 @@ type Explanation struct {
 	Name    string        `json:"name"` // as asked, lower case, with the final dot
 	Type    string        `json:"type"`
 	Client  string        `json:"client,omitempty"`  // as asked; empty = unknown
+	View    string        `json:"view,omitempty"`    // what the client sees; empty = the zones of no view
 	Zone    string        `json:"zone,omitempty"`    // that holds the last name of the chain; empty = none of ours
 	Record  string        `json:"record,omitempty"`  // the owner in the zone that decided: the name itself, a wildcard, a delegation
 	Chain   []string      `json:"chain,omitempty"`   // the aliases followed, first to last, then where they lead
@@ -26,29 +27,61 @@ type Explanation struct {
 	Service string        `json:"service,omitempty"` // if steered
 	Policy  string        `json:"policy,omitempty"`  // if steered
 	Trace   *policy.Trace `json:"trace,omitempty"`   // if steered: every stage
-	Answers []string      `json:"answers"`           // the answer section in presentation form
-	TTL     uint32        `json:"ttl"`               // seconds an answer may be kept, negative ones included; 0 = not at all
-	Scope   uint8         `json:"scope"`             // client subnet prefix length that the answer holds for; 0 = everybody
-	Notes   []string      `json:"notes,omitempty"`   // what a person might wonder about
+
+	Variants []VariantTrace `json:"variants,omitempty"` // of names on the way that have some: those that were looked at
+	Fallback string         `json:"fallback,omitempty"` // the service that answers for Service; Trace is of it
+	Tried    []policy.Trace `json:"tried,omitempty"`    // services of which not enough is up, Service first
+
+	Answers []string `json:"answers"`         // the answer section in presentation form
+	TTL     uint32   `json:"ttl"`             // seconds an answer may be kept, negative ones included; 0 = not at all
+	Scope   uint8    `json:"scope"`           // client subnet prefix length that the answer holds for; 0 = everybody
+	Notes   []string `json:"notes,omitempty"` // what a person might wonder about
 }
 
-// Explain answers a question as an Answerer would over TCP, by the same code, and says why. A client with a length below the full
-// one is a client subnet, a full address that of the resolver or of a client that it speaks for; the zero Prefix is a client that
-// nothing is known of. The name is valid, absolute and lower case. Explain draws no dice: where an answer is drawn, the same is
-// shown each time, and the trace has the odds.
-func Explain(s *registry.Snapshot, name wire.Name, rrtype uint16, clientPrefix netip.Prefix) Explanation {
+// A VariantTrace is one variant of a name, and whether it answers.
+type VariantTrace struct {
+	Name string `json:"name"`
+	When string `json:"when,omitempty"` // its condition in words; "" = it has none
+	Why  string `json:"why,omitempty"`  // the condition does not hold; "" = it does, and the variant answers
+}
+
+// A Question is what Explain is asked.
+type Question struct {
+	Name wire.Name // valid, absolute and lower case
+	Type uint16
+
+	// Client is whom the answer is for: with a length below the full one a client subnet, a full address that of the resolver or of a
+	// client that it speaks for. The zero Prefix is a client that nothing is known of.
+	Client netip.Prefix
+
+	// Resolver is the address that the query comes from. The zero Addr means that of Client; else Client, if any, is a client subnet.
+	Resolver netip.Addr
+
+	// View is the name of the view to answer from; "" = the one that the address decides on.
+	View string
+}
+
+// Explain answers a question as an Answerer would over TCP, by the same code, and says why. It draws no dice: where an answer is drawn,
+// the same is shown each time, and the trace has the odds.
+func Explain(s *registry.Snapshot, q Question) Explanation {
+	name, rrtype, clientPrefix := q.Name, q.Type, q.Client
+	if q.View != "" {
+		in := *s
+		in.Zones, _ = s.Zones.View(q.View)
+		s = &in
+	}
 	a := NewAnswerer(AnswererOptions{
 		Snapshot:  func() *registry.Snapshot { return s },
 		Dice:      func() uint64 { return 0 },
 		Transport: TCP,
 	})
-	query, from := ask(name, rrtype, clientPrefix)
+	query, from := ask(&q)
 	var m dns.Msg
 	err := m.Unpack(a.Answer(nil, query, netip.AddrPortFrom(from, 53), 1<<16-1))
 
 	x := Explanation{
 		Name: name.String(), Type: dns.Type(rrtype).String(), Kind: a.path.match.Kind.String(), Scope: a.scope,
-		RCode: dns.RcodeToString[m.Rcode], Answers: []string{},
+		RCode: dns.RcodeToString[m.Rcode], Answers: []string{}, View: a.zones.ViewName(),
 	}
 	if err != nil { // RDATA that is not what its type says; zones are checked for that
 		x.note("the answer cannot be read: %v", err)
@@ -74,6 +107,7 @@ func Explain(s *registry.Snapshot, name wire.Name, rrtype uint16, clientPrefix n
 		if a.steered == steer {
 			trace := s.Plan.Explain(a.asked, s.Health)
 			x.Trace = &trace
+			x.noteManner(s, a)
 			x.noteSteered(a, clientPrefix)
 		} else {
 			x.note("service %s has no endpoint that answers type %s", x.Service, x.Type)
@@ -82,18 +116,25 @@ func Explain(s *registry.Snapshot, name wire.Name, rrtype uint16, clientPrefix n
 	return x
 }
 
-// ask returns the query that a client is explained by, and the address it comes from. A subnet that Answer would ignore is taken for
-// the resolver's address, for it is the client that the question is about.
-func ask(name wire.Name, rrtype uint16, clientPrefix netip.Prefix) (msg []byte, from netip.Addr) {
+// ask returns the query that a client is explained by, and the address it comes from. Without a resolver, a subnet that Answer would
+// ignore is taken for the resolver's address, for it is the client that the question is about.
+func ask(q *Question) (msg []byte, from netip.Addr) {
 	msg = []byte{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1}
-	msg = append(msg, name...)
-	msg = append(msg, byte(rrtype>>8), byte(rrtype), 0, byte(wire.ClassIN), 0, 0, byte(wire.TypeOPT), 255, 255, 0, 0, 0, 0)
-	if !clientPrefix.IsValid() {
-		return append(msg, 0, 0), netip.IPv4Unspecified()
+	msg = append(msg, q.Name...)
+	msg = append(msg, byte(q.Type>>8), byte(q.Type), 0, byte(wire.ClassIN), 0, 0, byte(wire.TypeOPT), 255, 255, 0, 0, 0, 0)
+	from = q.Resolver
+	if !q.Client.IsValid() {
+		if !from.IsValid() {
+			from = netip.IPv4Unspecified()
+		}
+		return append(msg, 0, 0), from
 	}
-	p := clientPrefix.Masked()
-	if seen, _ := unembed(p); p.Bits() == 0 || unrouted(seen) > 0 {
-		return append(msg, 0, 0), clientPrefix.Addr()
+	p := q.Client.Masked()
+	if !from.IsValid() {
+		from = q.Client.Addr()
+		if seen, _ := unembed(p); p.Bits() == 0 || unrouted(seen) > 0 {
+			return append(msg, 0, 0), from
+		}
 	}
 	family := byte(2)
 	if p.Addr().Is4() {
@@ -101,7 +142,7 @@ func ask(name wire.Name, rrtype uint16, clientPrefix netip.Prefix) (msg []byte, 
 	}
 	addr := p.Addr().AsSlice()[:(p.Bits()+7)/8]
 	msg = append(msg, 0, byte(8+len(addr)), 0, 8, 0, byte(4+len(addr)), 0, family, byte(p.Bits()), 0)
-	return append(msg, addr...), p.Addr()
+	return append(msg, addr...), from
 }
 
 // noteRefused says why a type is not looked up at all.
@@ -131,6 +172,10 @@ func (x *Explanation) found(a *Answerer) {
 	if p.n > 0 {
 		x.Chain = append(x.Chain, p.name.String())
 	}
+	for i := range p.links[:p.n] {
+		x.foundVariants(a, p.links[i].owner)
+	}
+	x.foundVariants(a, p.name)
 	if p.cut {
 		x.note("the way of aliases leads into a circle or is longer than %d; it is not followed further", maxAliases)
 	}
@@ -142,6 +187,23 @@ func (x *Explanation) found(a *Answerer) {
 		}
 	}
 	x.noteMatch(p)
+}
+
+// foundVariants adds the variants of a name on the way, as far as they were looked at.
+func (x *Explanation) foundVariants(a *Answerer, name wire.Name) {
+	m := a.zones.Lookup(name, a.rrtype)
+	if m.Kind != zone.Conditional || !a.located {
+		return
+	}
+	asker := a.asker()
+	last, _, _ := m.Variants.Pick(&asker)
+	if last < 0 {
+		last = m.Variants.Len() - 1
+		x.note("no condition of a variant of %s holds: no data", name)
+	}
+	for i := range last + 1 {
+		x.Variants = append(x.Variants, VariantTrace{Name: name.String(), When: m.Variants.When(i), Why: m.Variants.Why(i, &asker)})
+	}
 }
 
 // noteMatch says what stands at the end of a path.
@@ -171,12 +233,49 @@ func (x *Explanation) noteMatch(p *path) {
 	}
 }
 
+// noteManner says what the record's own manner made of the policy's decision.
+func (x *Explanation) noteManner(s *registry.Snapshot, a *Answerer) {
+	m := a.manner
+	if m == nil {
+		return
+	}
+	if low := jittered(steeredTTL(a.steered.TTL, a.decided.TTL), m.Jitter, ^uint64(0)); m.Jitter > 0 && len(a.decided.Endpoints) > 0 {
+		x.note("the TTL is drawn, %d s at the least", low)
+	}
+	fell := a.decided.Reason == policy.ReasonFallback
+	if len(m.Fallbacks) == 0 || !fell && a.asked.Short == policy.ShortageEmpty {
+		return // enough is up
+	}
+	q := a.asked
+	q.Service, q.Policy, q.Short = a.steered.Service, a.steered.Policy, policy.ShortageEmpty
+	x.Tried = append(x.Tried, s.Plan.Explain(q, s.Health))
+	for _, f := range m.Fallbacks {
+		if fell && f.Service == a.asked.Service {
+			break
+		}
+		q.Service, q.Policy = f.Service, f.Policy
+		x.Tried = append(x.Tried, s.Plan.Explain(q, s.Health))
+	}
+	if !fell {
+		x.note("not enough is up of service %s, nor of what it falls back on", x.Service)
+		return
+	}
+	x.Fallback = s.Plan.ServiceName(a.asked.Service)
+	x.note("not enough of service %s is up, so service %s answers for it", x.Tried[len(x.Tried)-1].Service, x.Fallback)
+	if len(a.decided.Endpoints) == 0 {
+		x.note("service %s has no endpoint that answers type %s, so nothing does", x.Fallback, x.Type)
+	}
+}
+
 // noteSteered adds what the trace alone does not say.
 func (x *Explanation) noteSteered(a *Answerer, clientPrefix netip.Prefix) {
 	if a.decided.Reason == policy.ReasonFailOpen {
 		x.note("nothing usable is left, so every endpoint counts as up")
 	}
-	if a.decided.TTL != 0 && a.decided.TTL < a.steered.TTL {
+	if a.decided.Reason == policy.ReasonFailClosed {
+		x.note("nothing usable is left, and the record, or its policy, fails closed: no data")
+	}
+	if a.decided.TTL != 0 && a.decided.TTL < a.steered.TTL && len(a.decided.Endpoints) > 0 {
 		x.note("the TTL is %d s instead of %d s: the health of an endpoint could change by then", a.decided.TTL, a.steered.TTL)
 	}
 	if a.asked.Joint && a.decided.Reason == policy.ReasonWeight {

@@ -23,7 +23,7 @@ func explain(t testing.TB, name string, qtype uint16, client string, verdicts ma
 	if client != "" {
 		p = netip.MustParsePrefix(client)
 	}
-	return Explain(testSnapshot(t, verdicts), n, qtype, p)
+	return Explain(testSnapshot(t, verdicts), Question{Name: n, Type: qtype, Client: p})
 }
 
 func TestExplain(t *testing.T) {

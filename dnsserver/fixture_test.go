@@ -118,6 +118,12 @@ func testZones() []zone.Spec {
 				steered("many", "many", "all"),
 				steered("none", "none", ""),
 				steered("*.app", "web", "near"),
+				{Owner: "vary", Variants: []zone.RecordSpec{
+					{When: &zone.ConditionSpec{Client: []netip.Prefix{netip.MustParsePrefix("198.51.0.0/17")}, Types: []string{"A"}}, Static: []zone.StaticSpec{{Type: "CNAME", Values: []string{"alias"}}}},
+					{When: &zone.ConditionSpec{Resolver: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, Static: []zone.StaticSpec{{Type: "A", Values: []string{"192.0.2.200"}}}},
+					{TTL: 20, Steer: &zone.SteerSpec{Service: "web", Policy: "near", Jitter: 10, Fallbacks: []zone.FallbackSpec{{Service: "many", Policy: "all"}}}},
+				}},
+				{Owner: "*.some", When: &zone.ConditionSpec{Client: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}}, Alias: "vary"},
 				{Owner: "mixed", Static: []zone.StaticSpec{{Type: "TXT", Values: []string{"beside"}}}, Steer: &zone.SteerSpec{Service: "web", Policy: "near"}},
 			},
 		},

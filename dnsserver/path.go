@@ -22,7 +22,7 @@ type path struct {
 	match zone.Match
 
 	// owner is the name that what is found is sent with. It is the name that was looked up, but from an ALIAS on, whose way is not
-	// shown, it stays, and the answer's TTL is at most ttl, the least on the way.
+	// shown, it stays. The answer's TTL is at most ttl: the least on the way, and of a negative answer what health allows.
 	owner wire.Name
 	home  *zone.Zone // if flat: that holds the ALIAS
 	flat  bool
@@ -42,7 +42,7 @@ type link struct {
 func (p *path) reset(name wire.Name) {
 	p.n, p.first, p.name, p.owner = 0, nil, name, name
 	p.flat, p.ttl, p.cut = false, 1<<31-1, false
-	p.match.Kind, p.match.Zone, p.match.Steer = zone.NotAuth, nil, nil
+	p.match.Kind, p.match.Zone, p.match.Steer, p.match.Manner = zone.NotAuth, nil, nil, nil
 }
 
 // advance goes on to the target of what was found, and reports whether it may be looked up: not if it was on the way before, nor

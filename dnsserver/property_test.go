@@ -16,7 +16,7 @@ import (
 
 // FuzzAnswer checks what holds of the response to any message at all, over both transports, and that it is the same in a batch.
 func FuzzAnswer(f *testing.F) {
-	for _, name := range []string{"www", "all", "big", "many", "alias2", "www.sub", "nx", "x.wild", "raw", "srv", "v4"} {
+	for _, name := range []string{"www", "all", "big", "many", "alias2", "www.sub", "nx", "x.wild", "raw", "srv", "v4", "vary", "x.some"} {
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeANY, dns.TypeTXT, dns.TypeDS, dns.TypeAXFR} {
 			f.Add(pack(f, query(name+".gslb.example", qtype)), uint16(4444))
 			f.Add(pack(f, query(name+".gslb.example", qtype, subnet("198.51.100.0/24"))), uint16(4444))

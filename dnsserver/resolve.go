@@ -9,7 +9,7 @@ import (
 // (RFC 6604 3). AA belongs to the first name (RFC 1035 4.1.1).
 func (a *Answerer) resolve() wire.RCode {
 	p := &a.path
-	zones := a.snapshot.Zones
+	zones := a.zones
 	zones.LookupAt(&p.match, p.spot, p.name, a.rrtype)
 	p.first = p.match.Zone
 	for ; ; zones.LookupAt(&p.match, zones.Spot(p.name), p.name, a.rrtype) {
@@ -36,6 +36,9 @@ func (a *Answerer) forbidden() wire.RCode {
 // rcode is that of the response.
 func (a *Answerer) follow() (rcode wire.RCode, more bool) {
 	p, b := &a.path, &a.builder
+	if p.match.Kind == zone.Conditional {
+		a.vary()
+	}
 	switch p.match.Kind {
 	case zone.NotAuth:
 		return a.outside(), false
@@ -72,6 +75,22 @@ func (a *Answerer) follow() (rcode wire.RCode, more bool) {
 	return a.nothing(wire.NoError), false
 }
 
+// vary takes the variant of a name that is for who asks. The scope is that of the conditions that were looked at, too.
+func (a *Answerer) vary() {
+	if !a.located {
+		a.locate()
+	}
+	asker := a.asker()
+	i, bits, varies := a.path.match.Variants.Pick(&asker)
+	a.scope = max(a.scope, a.client.holds(bits, varies))
+	a.path.match.Take(i, a.rrtype)
+}
+
+// asker returns what conditions look at, once the client is located.
+func (a *Answerer) asker() zone.Asker {
+	return zone.Asker{Client: a.client.prefix.Addr().Unmap(), Resolver: a.from.Addr(), Type: a.rrtype, Subnet: a.client.asked.IsValid()}
+}
+
 // add writes an RRset found at the end of the path, or an alias on it. What is on the way of an ALIAS is not shown.
 func (a *Answerer) add(set *wire.RRset) {
 	p := &a.path
@@ -87,19 +106,21 @@ func (a *Answerer) add(set *wire.RRset) {
 }
 
 // nothing writes a negative answer and returns its code. The name of an ALIAS exists, whatever its target does, and lacks data for no
-// longer than the way to its target holds. Unless a policy chose an alias on the way, no decision leads here, so it holds for everybody,
-// as it must: caches keep negative answers without regard to a scope (RFC 7871 7.4).
+// longer than the way to its target holds. Unless a policy chose an alias on the way, or fails closed, no decision leads here, so it holds
+// for everybody, as it must: caches keep negative answers without regard to a scope (RFC 7871 7.4).
 func (a *Answerer) nothing(rcode wire.RCode) wire.RCode {
 	p := &a.path
-	if !p.flat {
-		z := p.match.Zone
-		a.builder.Add(wire.Authority, z.Apex(), z.Negative())
-		return rcode
+	z := p.match.Zone
+	if p.flat {
+		z, rcode = p.home, wire.NoError
 	}
-	soa := p.home.Negative()
-	a.flattened = wire.RRset{Type: soa.Type, TTL: min(p.ttl, soa.TTL), RData: soa.RData}
-	a.builder.Add(wire.Authority, p.home.Apex(), &a.flattened)
-	return wire.NoError
+	soa := z.Negative()
+	if p.ttl < soa.TTL {
+		a.flattened = wire.RRset{Type: soa.Type, TTL: p.ttl, RData: soa.RData}
+		soa = &a.flattened
+	}
+	a.builder.Add(wire.Authority, z.Apex(), soa)
+	return rcode
 }
 
 // outside ends a path at a name that we are not authoritative for.

@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -13,32 +14,39 @@ const (
 	otherName = "(other)" // the name that all others share
 )
 
+// An owned is the name of a zone or record, and the view that it is in, "" if it is in all.
+type owned struct{ view, name string }
+
+// others is what all others share.
+var others = owned{name: otherName}
+
 // A series is the names of zones and of steered records that all workers count by. A configuration may have a million records;
 // whoever collects numbers would not be served by as many series, nor we by as many counters.
 type series struct {
 	mu      sync.Mutex
 	set     *zone.Set // that the names were last compared with
-	zones   map[string]wire.Name
-	records map[string]wire.Name
+	zones   map[owned]wire.Name
+	records map[owned]wire.Name
 }
 
 func newSeries() *series {
-	return &series{zones: map[string]wire.Name{}, records: map[string]wire.Name{}}
+	return &series{zones: map[owned]wire.Name{}, records: map[owned]wire.Name{}}
 }
 
 // admit adds a name that is met for the first time, if there is room or it is there already. It keeps nothing of a snapshot alive.
-func admit(names map[string]wire.Name, name string) (own string, ok bool) {
+func admit(names map[owned]wire.Name, name owned) (own owned, ok bool) {
+	own = owned{strings.Clone(name.view), strings.Clone(name.name)}
 	if _, known := names[name]; !known {
 		if len(names) >= maxSeries {
-			return otherName, false
+			return others, false
 		}
-		parsed, err := wire.ParseName(name) // fails for "", which is no zone's
+		parsed, err := wire.ParseName(own.name) // fails for "", which is no zone's
 		if err != nil {
 			parsed = nil
 		}
-		names[strings.Clone(name)] = parsed
+		names[own] = parsed
 	}
-	return strings.Clone(name), true
+	return own, true
 }
 
 // compare forgets the names that a set of zones does not have. The series is locked.
@@ -48,29 +56,35 @@ func (s *series) compare(set *zone.Set) {
 	}
 	s.set = set
 	for name, parsed := range s.zones {
-		if z := set.Zone(parsed); parsed != nil && (z == nil || len(z.Apex()) != len(parsed)) {
+		seen, _ := set.View(name.view)
+		if z := seen.Zone(parsed); parsed != nil && (z == nil || len(z.Apex()) != len(parsed) || z.View() != name.view) {
 			delete(s.zones, name)
 		}
 	}
 	for name, parsed := range s.records {
-		if steerOf(set, parsed, name) == nil {
+		if len(steersOf(set, parsed, name)) == 0 {
 			delete(s.records, name)
 		}
 	}
 }
 
-// steerOf returns the steered record of a name in a set of zones, nil if it has none.
-func steerOf(set *zone.Set, parsed wire.Name, name string) *zone.Steer {
+// steersOf returns the steers of a record in a set of zones: one, or several if it has variants, or none.
+func steersOf(set *zone.Set, parsed wire.Name, name owned) []*zone.Steer {
+	seen, _ := set.View(name.view)
+	var list []*zone.Steer
 	for _, t := range [...]uint16{wire.TypeA, wire.TypeAAAA, wire.TypeTXT, wire.TypeSRV, wire.TypeMX, wire.TypeHTTPS, wire.TypeSVCB} {
-		if m := set.Lookup(parsed, t); m.Steer != nil && m.Steer.Record == name {
-			return m.Steer
+		m := seen.Lookup(parsed, t)
+		for m := range m.Each(t) {
+			if m.Steer != nil && m.Steer.Record == name.name && m.Zone.View() == name.view && !slices.Contains(list, m.Steer) {
+				list = append(list, m.Steer)
+			}
 		}
 	}
-	return nil
+	return list
 }
 
 // newZone makes the counters of a zone met for the first time.
-func (c *counters) newZone(name string) *zoneCounters {
+func (c *counters) newZone(name owned) *zoneCounters {
 	c.series.mu.Lock()
 	name, _ = admit(c.series.zones, name)
 	c.series.mu.Unlock()
@@ -86,7 +100,7 @@ func (c *counters) newZone(name string) *zoneCounters {
 
 // newRecord makes the counters of a steered record met for the first time. If it has none of its own, those that do have are all made
 // now, and found in the present set: from now on, what is not known by its pointer has none.
-func (c *counters) newRecord(name string) *recordCounters {
+func (c *counters) newRecord(name owned) *recordCounters {
 	c.series.mu.Lock()
 	defer c.series.mu.Unlock()
 	c.mu.Lock()
@@ -95,17 +109,17 @@ func (c *counters) newRecord(name string) *recordCounters {
 	if !ok {
 		for known, parsed := range c.series.records {
 			rc := c.makeRecord(known)
-			if steer := steerOf(c.set, parsed, known); steer != nil {
+			for _, steer := range steersOf(c.set, parsed, known) {
 				c.recordOf[steer] = rc
 				c.own.add(steer.Tag)
 			}
 		}
-		c.others = c.makeRecord(otherName)
+		c.others = c.makeRecord(others)
 	}
 	return c.makeRecord(name)
 }
 
-func (c *counters) makeRecord(name string) *recordCounters {
+func (c *counters) makeRecord(name owned) *recordCounters {
 	rc := c.records[name]
 	if rc == nil {
 		rc = &recordCounters{sites: map[string]*siteCounters{}}
@@ -123,12 +137,12 @@ func (c *counters) forget() {
 	defer c.mu.Unlock()
 	c.others, c.own = nil, tags{}
 	for name := range c.zones {
-		if _, ok := c.series.zones[name]; !ok && name != otherName {
+		if _, ok := c.series.zones[name]; !ok && name != others {
 			delete(c.zones, name)
 		}
 	}
 	for name := range c.records {
-		if _, ok := c.series.records[name]; !ok && name != otherName {
+		if _, ok := c.series.records[name]; !ok && name != others {
 			delete(c.records, name)
 		}
 	}

@@ -57,7 +57,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	for i := range names { // each of them by the other worker
 		answer(t, workers[1-i&1], query(fmt.Sprintf("name-%d.gslb.example", i), dns.TypeA))
 	}
-	got := totals{requests: map[requestKey]uint64{}, responses: map[[2]string]uint64{}, answers: map[answerKey]uint64{}}
+	got := totals{requests: map[requestKey]uint64{}, responses: map[responseKey]uint64{}, answers: map[answerKey]uint64{}}
 	for _, a := range workers {
 		got.add(a.counters)
 		if n := len(a.counters.records); n > maxSeries+1 || len(a.counters.recordOf) > maxSeries {
@@ -66,9 +66,9 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 	for k, n := range got.answers {
 		switch {
-		case k.record == otherName && n != 2*extra:
+		case k.record == others && n != 2*extra:
 			t.Errorf("%d answers for the others, want %d", n, 2*extra)
-		case k.record != otherName && n != 2:
+		case k.record != others && n != 2:
 			t.Errorf("%v: %d answers, want 2", k, n)
 		}
 	}
@@ -88,7 +88,7 @@ func TestManyZones(t *testing.T) {
 		answer(t, a, query(specs[i].Name, dns.TypeSOA))
 	}
 	got := sum(a)
-	if n := got.requests[requestKey{"udp", "ipv4", "SOA", otherName}]; n != 10 || len(got.requests) != maxSeries+1 {
+	if n := got.requests[requestKey{"udp", "ipv4", "SOA", others}]; n != 10 || len(got.requests) != maxSeries+1 {
 		t.Errorf("%d series, %d queries for the others", len(got.requests), n)
 	}
 }
@@ -114,14 +114,14 @@ func TestNumbersEndWithTheirNames(t *testing.T) {
 	answer(t, a, query("x.wild.gslb.example", dns.TypeA))
 	got := sum(a)
 	for key, want := range map[answerKey]uint64{
-		{"name-0.gslb.example", "eu", "geo"}: 1, {"*.wild.gslb.example", "eu", "geo"}: 1, {"name-1.gslb.example", "eu", "geo"}: 0,
+		{owned{name: "name-0.gslb.example"}, "eu", "geo"}: 1, {owned{name: "*.wild.gslb.example"}, "eu", "geo"}: 1, {owned{name: "name-1.gslb.example"}, "eu", "geo"}: 0,
 	} {
 		if n := got.answers[key]; n != want {
 			t.Errorf("%v: %d, want %d", key, n, want)
 		}
 	}
 	for key, want := range map[requestKey]uint64{
-		{"udp", "ipv4", "A", "gslb.example"}: maxSeries + 2, {"udp", "ipv4", "SOA", "other.example"}: 0, {"udp", "ipv4", "SOA", ""}: 1,
+		{"udp", "ipv4", "A", owned{name: "gslb.example"}}: maxSeries + 2, {"udp", "ipv4", "SOA", owned{name: "other.example"}}: 0, {"udp", "ipv4", "SOA", owned{}}: 1,
 	} {
 		if n := got.requests[key]; n != want {
 			t.Errorf("%v: %d, want %d", key, n, want)
@@ -129,7 +129,7 @@ func TestNumbersEndWithTheirNames(t *testing.T) {
 	}
 	a.Snapshot = func() *registry.Snapshot { return snapshotOf(t, wild) } // the same again: wildcards are found by their own name
 	a.renew()
-	if n := sum(a).answers[answerKey{"*.wild.gslb.example", "eu", "geo"}]; n != 1 {
+	if n := sum(a).answers[answerKey{owned{name: "*.wild.gslb.example"}, "eu", "geo"}]; n != 1 {
 		t.Errorf("the wildcard's numbers are gone: %v", sum(a).answers)
 	}
 }

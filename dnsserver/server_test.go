@@ -271,7 +271,7 @@ func TestReaderOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var made totals
-	made.requests, made.responses, made.answers = map[requestKey]uint64{}, map[[2]string]uint64{}, map[answerKey]uint64{}
+	made.requests, made.responses, made.answers = map[requestKey]uint64{}, map[responseKey]uint64{}, map[answerKey]uint64{}
 	for _, c := range s.counters {
 		made.add(c)
 	}
@@ -368,11 +368,11 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	want := `
-# HELP meridian_answers_total Steered answers, by the site of the first address and the most telling reason.
+# HELP meridian_answers_total Steered answers, by the site of the first address and the most telling reason; view is empty for records in all views.
 # TYPE meridian_answers_total counter
-meridian_answers_total{reason="geo",record="*.app.gslb.example",site="eu"} 1
-meridian_answers_total{reason="geo",record="www.gslb.example",site="eu"} 2
-meridian_answers_total{reason="geo",record="www.gslb.example",site="us"} 2
+meridian_answers_total{reason="geo",record="*.app.gslb.example",site="eu",view=""} 1
+meridian_answers_total{reason="geo",record="www.gslb.example",site="eu",view=""} 2
+meridian_answers_total{reason="geo",record="www.gslb.example",site="us",view=""} 2
 # HELP meridian_dns_dropped_total DNS messages without a response: malformed (no query), send (the system would not send it), rate_limit (beyond the limit of its sender), proxy (from a proxy, without a good header), overflow (more came than could be answered, over UDP; counted on Linux only).
 # TYPE meridian_dns_dropped_total counter
 meridian_dns_dropped_total{reason="malformed"} 0
@@ -380,18 +380,18 @@ meridian_dns_dropped_total{reason="overflow"} 0
 meridian_dns_dropped_total{reason="proxy"} 0
 meridian_dns_dropped_total{reason="rate_limit"} 0
 meridian_dns_dropped_total{reason="send"} 0
-# HELP meridian_dns_requests_total DNS queries that were answered; zone is empty outside our zones.
+# HELP meridian_dns_requests_total DNS queries that were answered; zone is empty outside our zones, view for zones in all views.
 # TYPE meridian_dns_requests_total counter
-meridian_dns_requests_total{family="ipv4",proto="tcp",type="A",zone="gslb.example"} 1
-meridian_dns_requests_total{family="ipv4",proto="udp",type="A",zone=""} 1
-meridian_dns_requests_total{family="ipv4",proto="udp",type="A",zone="gslb.example"} 4
-meridian_dns_requests_total{family="ipv4",proto="udp",type="AAAA",zone="gslb.example"} 1
-meridian_dns_requests_total{family="ipv4",proto="udp",type="other",zone="gslb.example"} 1
-# HELP meridian_dns_responses_total DNS responses by code; zone is empty outside our zones.
+meridian_dns_requests_total{family="ipv4",proto="tcp",type="A",view="",zone="gslb.example"} 1
+meridian_dns_requests_total{family="ipv4",proto="udp",type="A",view="",zone=""} 1
+meridian_dns_requests_total{family="ipv4",proto="udp",type="A",view="",zone="gslb.example"} 4
+meridian_dns_requests_total{family="ipv4",proto="udp",type="AAAA",view="",zone="gslb.example"} 1
+meridian_dns_requests_total{family="ipv4",proto="udp",type="other",view="",zone="gslb.example"} 1
+# HELP meridian_dns_responses_total DNS responses by code; zone is empty outside our zones, view for zones in all views.
 # TYPE meridian_dns_responses_total counter
-meridian_dns_responses_total{rcode="NOERROR",zone="gslb.example"} 5
-meridian_dns_responses_total{rcode="NXDOMAIN",zone="gslb.example"} 2
-meridian_dns_responses_total{rcode="REFUSED",zone=""} 1
+meridian_dns_responses_total{rcode="NOERROR",view="",zone="gslb.example"} 5
+meridian_dns_responses_total{rcode="NXDOMAIN",view="",zone="gslb.example"} 2
+meridian_dns_responses_total{rcode="REFUSED",view="",zone=""} 1
 `
 	if err := testutil.CollectAndCompare(s, strings.NewReader(want), "meridian_answers_total", "meridian_dns_dropped_total",
 		"meridian_dns_requests_total", "meridian_dns_responses_total"); err != nil {

@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"slices"
 
@@ -23,9 +24,12 @@ func (a *Answerer) steer() (rcode wire.RCode, more bool) {
 	p, steer := &a.path, a.path.match.Steer
 	rrtype := a.steeredType(steer)
 	if rrtype == wire.TypeANY || !a.decide(steer, FamilyOf(rrtype)) {
-		return a.nothing(wire.NoError), false
+		return a.withhold(), false
 	}
 	ttl := steeredTTL(steer.TTL, a.decided.TTL)
+	if m := p.match.Manner; m != nil && m.Jitter > 0 {
+		ttl = jittered(ttl, m.Jitter, a.Dice())
+	}
 	if p.flat {
 		p.bound(ttl)
 		ttl = p.ttl
@@ -98,7 +102,7 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 		return false
 	}
 	if !a.located {
-		a.located, a.client = true, locate(a.query, a.from.Addr())
+		a.locate()
 	}
 	a.steered, a.asked = steer, policy.Query{
 		Service: steer.Service,
@@ -113,14 +117,22 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 	} else {
 		a.asked.Dice = a.Dice()
 	}
-	a.decided = plan.Decide(&a.scratch, a.asked, a.snapshot.Health)
-	if len(a.decided.Endpoints) == 0 {
-		return false
+	if a.manner = a.path.match.Manner; a.manner != nil {
+		a.decideBy(a.manner)
+	} else {
+		a.decided = plan.Decide(&a.scratch, a.asked, a.snapshot.Health)
 	}
 	a.scope = max(a.scope, a.client.scope(&a.decided))
-	a.counters.answered(plan, steer, plan.Endpoint(a.decided.Endpoints[0]).Site, a.decided.Reason)
-	return true
+	site := policy.NoSite
+	if len(a.decided.Endpoints) > 0 {
+		site = plan.Endpoint(a.decided.Endpoints[0]).Site
+	}
+	a.counters.answered(plan, a.path.match.Zone, steer, site, a.decided.Reason)
+	return len(a.decided.Endpoints) > 0
 }
+
+// locate finds the client, once for each query.
+func (a *Answerer) locate() { a.located, a.client = true, locate(a.query, a.from.Addr()) }
 
 // collect returns the addresses of the endpoints decided on, in their order, each once: an RRset holds no record twice (RFC 2181 5),
 // but one address may serve on several ports.
@@ -214,6 +226,13 @@ func (a *Answerer) steerTXT() {
 			return
 		}
 	}
+}
+
+// jittered returns a TTL drawn from those that are shorter than one by no more than a share in percent, at least 1.
+func jittered(ttl uint32, percent uint8, dice uint64) uint32 {
+	span := uint64(ttl) * uint64(percent) / 100
+	off, _ := bits.Mul64(dice, span+1)
+	return max(ttl-uint32(off), 1)
 }
 
 // steeredTTL returns the TTL of a steered answer in seconds: the record's, but no longer than health is sure to hold, and at least

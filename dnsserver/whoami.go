@@ -20,6 +20,7 @@ const whoamiTTL = 1
 //	subnet     the client subnet as it came; absent without one
 //	server     this server's identity, if it is configured
 //	here       this server's site, if it is configured
+//	view       the view that decides what the client sees; absent if none does
 //	site       the site of the endpoint that the record's policy chooses for the client, if the record has one
 //	reason     what the choice was made by
 //
@@ -62,6 +63,7 @@ func (a *Answerer) mirror() {
 	}
 	s.pairOf("server=", a.Identity)
 	s.pairOf("here=", a.Site)
+	s.pairOf("view=", a.zones.ViewName())
 	if steer := a.path.match.Steer; steer != nil && a.decide(steer, policy.FamilyAny) {
 		plan := a.snapshot.Plan
 		s.pairOf("site=", plan.SiteName(plan.Endpoint(a.decided.Endpoints[0]).Site))

@@ -50,7 +50,7 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 		c.at(func() {
 			switch spec := spec.(type) {
 			case Healthy:
-				c.chain.health = true
+				c.chain.health, c.chain.looks = true, true
 				add(c.compileHealthy(spec))
 			case Geo:
 				if st := c.geo(in, spec, specs[:i], next); st != nil {

@@ -32,6 +32,7 @@ type Scratch struct {
 	seed    uint64      // Query.Dice
 	dice    uint64      // of the stage that draws
 	joint   bool        // Query.Joint
+	short   Shortage    // Query.Short
 	want    int
 	ttl     uint32 // smallest bound so far, less one
 	worst   State  // the worst state among the candidates at the beginning
@@ -107,7 +108,7 @@ func (s *Scratch) viewsOf(pick uint32) []*view { return s.plan.views[s.sets[pick
 // begin sets the Scratch up for a Query over a list of candidates.
 func (s *Scratch) begin(list []candidate, q *Query, h Health) {
 	s.client, s.all = clientOf(q), list
-	s.seed, s.joint = q.Dice, q.Joint
+	s.seed, s.joint, s.short = q.Dice, q.Joint, q.Short
 	s.want = q.Want
 	s.key, s.now, s.pick = q.Key, q.Now, 0
 	s.scope = 0

@@ -83,7 +83,7 @@ func TestStateText(t *testing.T) {
 }
 
 func TestReasonAndFamilyText(t *testing.T) {
-	for i, want := range []string{"static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fail_open"} {
+	for i, want := range []string{"static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fallback", "fail_open", "fail_closed"} {
 		r := Reason(i)
 		text, err := r.MarshalText()
 		if r.String() != want || string(text) != want || err != nil {

@@ -32,9 +32,16 @@ func (st healthy) run(s *Scratch) {
 	s.settled = 0
 	if !enough {
 		s.failed = true
-		if !st.Closed {
+		switch st.shortage(s) {
+		case ShortageOpen:
 			s.failOpen()
 			return
+		case ShortageEmpty:
+			up.n = 0
+			s.lost, s.live = append(s.lost, s.live...), s.live[:0]
+		}
+		if up.n == 0 {
+			s.because(ReasonFailClosed)
 		}
 	}
 	kept := 0
@@ -47,6 +54,17 @@ func (st healthy) run(s *Scratch) {
 		}
 	}
 	s.live = s.live[:kept]
+}
+
+// shortage returns what the stage does where not enough is up.
+func (st healthy) shortage(s *Scratch) Shortage {
+	switch {
+	case s.short != ShortageByPolicy:
+		return s.short
+	case st.Closed:
+		return ShortageClosed
+	}
+	return ShortageOpen
 }
 
 // enough reports whether what is up of all will do.
@@ -93,24 +111,29 @@ func (st healthy) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace
 		t.Note = "nothing to choose from"
 	case st.enough(up, all):
 		t.Note = fmt.Sprintf("%d of %d usable", up.n, all.n)
-	case st.Closed:
-		t.Note = fmt.Sprintf("none of %d usable: failed closed", all.n)
+	case st.shortage(s) != ShortageOpen:
+		t.Note = fmt.Sprintf("%s: failed closed", st.shortageOf(up, all))
+		if up.n > 0 && len(s.live) > 0 {
+			t.Note += ", what is up is kept"
+		}
 	case len(s.live) < len(before):
-		t.Note = fmt.Sprintf("%s: failed open, all but the drained count as up", st.shortage(up, all))
+		t.Note = fmt.Sprintf("%s: failed open, all but the drained count as up", st.shortageOf(up, all))
 	default:
-		t.Note = fmt.Sprintf("%s: failed open, all count as up", st.shortage(up, all))
+		t.Note = fmt.Sprintf("%s: failed open, all count as up", st.shortageOf(up, all))
 	}
 	for i := range t.Dropped {
 		d := &t.Dropped[i]
-		d.Why = d.State.String()
+		if d.Why = d.State.String(); d.State.Usable() {
+			d.Why += ", but not enough is"
+		}
 		if d.Forced {
 			d.Why += ", forced"
 		}
 	}
 }
 
-// shortage says how little is up.
-func (st healthy) shortage(up, all amount) string {
+// shortageOf says how little is up.
+func (st healthy) shortageOf(up, all amount) string {
 	switch {
 	case up.n == 0:
 		return fmt.Sprintf("none of %d usable", all.n)

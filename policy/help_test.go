@@ -289,6 +289,9 @@ func randomQuery(c chances, p *Plan) Query {
 		q.Want = 1 + c.IntN(5)
 	}
 	q.Joint = c.IntN(4) == 0
+	if c.IntN(3) == 0 {
+		q.Short = Shortage(c.IntN(4))
+	}
 	return q
 }
 

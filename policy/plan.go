@@ -73,6 +73,7 @@ type chain struct {
 	name   string
 	stages []stage
 	health bool // a stage looks at the health of endpoints
+	looks  bool // a healthy stage does
 	geo    *geo // the first such stage, or nil
 }
 
@@ -107,6 +108,11 @@ func (p *Plan) ServiceByName(name string) (ServiceID, bool) {
 func (p *Plan) PolicyByName(name string) (PolicyID, bool) {
 	id, ok := p.policyByName[name]
 	return id, ok
+}
+
+// LooksAtHealth reports whether a healthy stage is in a policy, or in a branch of it.
+func (p *Plan) LooksAtHealth(id PolicyID) bool {
+	return int(id) < len(p.policies) && p.policies[id].looks
 }
 
 // SiteByName returns the site of a name.

@@ -69,33 +69,48 @@ type Query struct {
 	Client  netip.Prefix // who asks: the client subnet (RFC 7871) or the resolver's address as a full-length prefix; its first address locates it; invalid = unknown
 	From    SiteID       // when not NoSite, locate the client at this site and ignore Client (the edge asks so)
 	Family  Family
-	Want    int    // > 0: return up to Want endpoints, and the policy's take stages do nothing
-	Key     uint64 // stable per client; for stages that stick
-	Dice    uint64 // fresh per question; for stages that draw
-	Joint   bool   // the Dice are those of questions for other families too: among fewer endpoints, draws prefer the same ones; this takes longer
-	Now     int64  // Unix seconds; for stages that follow the clock
+	Short   Shortage // what healthy stages do where not enough is up
+	Want    int      // > 0: return up to Want endpoints, and the policy's take stages do nothing
+	Key     uint64   // stable per client; for stages that stick
+	Dice    uint64   // fresh per question; for stages that draw
+	Joint   bool     // the Dice are those of questions for other families too: among fewer endpoints, draws prefer the same ones; this takes longer
+	Now     int64    // Unix seconds; for stages that follow the clock
 }
+
+// A Shortage says what healthy stages do with endpoints of which not enough are up.
+type Shortage uint8
+
+// The ways to meet a shortage.
+const (
+	ShortageByPolicy Shortage = iota // as the stage says
+	ShortageOpen                     // all that are not drained count as up; if there is none of those, all do
+	ShortageClosed                   // what is up is kept, however little
+	ShortageEmpty                    // nothing is kept: who asks has something else to offer
+)
 
 // A Reason is the most telling cause of a Decision, for metrics and access records.
 type Reason uint8
 
 // Reasons, least telling first.
 const (
-	ReasonStatic   Reason = iota // the order of the file
-	ReasonWeight                 // drawn by weight
-	ReasonSticky                 // by the client's key
-	ReasonCanary                 // the client is, or is not, one of those who try what is new
-	ReasonSchedule               // by the time
-	ReasonGeo                    // by where the client is
-	ReasonFailover               // a preferred group was passed over
-	ReasonOverride               // an operator's override removed an endpoint
-	ReasonFailOpen               // nothing healthy was left, so everything counts as up
+	ReasonStatic     Reason = iota // the order of the file
+	ReasonWeight                   // drawn by weight
+	ReasonSticky                   // by the client's key
+	ReasonCanary                   // the client is, or is not, one of those who try what is new
+	ReasonSchedule                 // by the time
+	ReasonGeo                      // by where the client is
+	ReasonFailover                 // a preferred group was passed over
+	ReasonOverride                 // an operator's override removed an endpoint
+	ReasonFallback                 // another service answers: not enough of the one asked for is up. No Plan decides that, who asks does
+	ReasonFailOpen                 // nothing healthy was left, so everything counts as up
+	ReasonFailClosed               // nothing healthy was left, so there is nothing
 )
 
 // reasonNames is indexed by Reason.
-var reasonNames = [...]string{"static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fail_open"}
+var reasonNames = [...]string{"static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fallback", "fail_open", "fail_closed"}
 
-// String returns "static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override" or "fail_open": the words of metric labels.
+// String returns "static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fallback",
+// "fail_open" or "fail_closed": the words of metric labels.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]
@@ -116,7 +131,7 @@ func (r Reason) MarshalText() ([]byte, error) {
 // puts the sites of the service's endpoints into the same order. It is 0 only if that order is one for all of both families, as
 // resolvers give an answer of scope 0 to everybody; so it may be 1 where 0 would do for Client's family. Endpoints aliases the Scratch and is valid until its next use.
 type Decision struct {
-	Endpoints []EndpointID // in order of preference; empty only when the service has no endpoint of the family at all
+	Endpoints []EndpointID // in order of preference; empty only when the service has no endpoint of the family at all, or a stage failed closed
 	Tier      int          // how many of Endpoints, from the front, are equally preferred: all, unless geo ranked them; 0 if there are none
 	TTL       uint32       // seconds: upper bound from the health of endpoints that mattered; 0 = no bound
 	Scope     uint8        // prefix length, in Client's family, inside which every address gets the same decision (RFC 7871, 7.2.1); may exceed Client's length

@@ -221,7 +221,15 @@ func (r *naive) healthy(h Healthy) {
 		return
 	}
 	r.failed = true
-	if h.Closed {
+	switch {
+	case r.q.Short == ShortageEmpty:
+		r.because(ReasonFailClosed)
+		r.list, r.lost = nil, append(r.lost, r.list...)
+		return
+	case r.q.Short == ShortageClosed || h.Closed && r.q.Short == ShortageByPolicy:
+		if len(up) == 0 {
+			r.because(ReasonFailClosed)
+		}
 		r.list, r.lost = up, append(r.lost, not...)
 		return
 	}

@@ -22,7 +22,7 @@ func Compile(d Definition) (*Compiled, []policy.Problem) {
 	problems := checkSizes(d)
 	plan, found := policy.Compile(d.Policy)
 	problems = append(problems, found...)
-	zones, found := zone.Compile(d.Zones, plan) // without a plan, all but the names of services and policies is checked
+	zones, found := zone.Compile(d.Zones, plan, d.Views...) // without a plan, all but the names of services and policies is checked
 	problems = append(problems, found...)
 	routes, found := route.Compile(d.Routes, plan)
 	problems = append(problems, found...)

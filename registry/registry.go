@@ -23,6 +23,7 @@ import (
 type Definition struct {
 	Policy policy.Spec
 	Zones  []zone.Spec
+	Views  []zone.ViewSpec // that zones may name, in the order in which a client's is looked for
 	Routes []route.Spec
 	Probed []string // services whose endpoints are checked: until Report says more, answers with them live one second
 }

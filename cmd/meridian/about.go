@@ -108,7 +108,16 @@ func explain(r *registry.Registry, q admin.Question) (dnsserver.Explanation, err
 			return dnsserver.Explanation{}, err
 		}
 	}
+	var resolver netip.Addr
+	if q.Resolver != "" {
+		if resolver, err = netip.ParseAddr(q.Resolver); err != nil || resolver.Zone() != "" {
+			return dnsserver.Explanation{}, badInput("%q is not the address of a resolver", q.Resolver)
+		}
+	}
 	s := r.Snapshot()
+	if _, ok := s.Zones.View(q.View); !ok {
+		return dnsserver.Explanation{}, badInput("there is no view %q; there is %s", q.View, cmpOr(strings.Join(s.Zones.Views(), ", "), "none"))
+	}
 	if q.WhatIf != "" {
 		suppositions, err := r.ParseSuppositions(q.WhatIf)
 		if err != nil {
@@ -116,11 +125,11 @@ func explain(r *registry.Registry, q admin.Question) (dnsserver.Explanation, err
 		}
 		s = s.Suppose(suppositions)
 	}
-	x := dnsserver.Explain(s, n, t, prefix)
+	x := dnsserver.Explain(s, dnsserver.Question{Name: n, Type: t, Client: prefix, Resolver: resolver, View: q.View})
 	if q.WhatIf != "" {
 		x.Notes = append(x.Notes, "this is what would be answered if "+q.WhatIf)
 	}
-	if q.Client == "" && x.Trace != nil { // the address that stands for "nothing is known" is nobody's
+	if q.Client == "" && q.Resolver == "" && x.Trace != nil { // the address that stands for "nothing is known" is nobody's
 		x.Trace.Client.Prefix, x.Trace.Client.Address = "", ""
 	}
 	return x, nil

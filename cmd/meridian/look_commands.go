@@ -165,14 +165,15 @@ func ago(since, now time.Time) string {
 }
 
 func (c *cli) explainCommand() *cobra.Command {
-	var client, file string
+	var client, resolver, view, file string
 	var whatIf []string
 	cmd := &cobra.Command{
-		Use:   "explain NAME [TYPE] [--client ADDR] [--what-if NAME=STATE,…]",
+		Use:   "explain NAME [TYPE] [--client ADDR] [--resolver ADDR] [--view NAME] [--what-if NAME=STATE,…]",
 		Short: "Say what would be answered, and why",
 		Long: `Answers a question as the DNS server would, by the same code, and shows every stage of the decision: where the client
 was found, which endpoints each stage kept and dropped and why, the odds of what is drawn, the TTL, and the client-subnet scope for
-which the answer holds. The client is an address or a network.
+which the answer holds. The client is an address or a network. With --resolver the query comes from there, and the client, if any, is
+the client subnet that it sends. Where there are views, the address that the query comes from decides, or --view.
 
 With --what-if it says what would be answered if sites, services or endpoints were up, down or drained.
 
@@ -195,7 +196,7 @@ It asks the running process; with -c it reads a file instead, and everything cou
 			rrtype = args[1]
 		}
 		var x dnsserver.Explanation
-		q := admin.Question{Name: args[0], Type: rrtype, Client: client, WhatIf: strings.Join(whatIf, ",")}
+		q := admin.Question{Name: args[0], Type: rrtype, Client: client, Resolver: resolver, View: view, WhatIf: strings.Join(whatIf, ",")}
 		err := c.ask(func(ctx context.Context, api *admin.Client, _ []string) (err error) {
 			if file != "" {
 				x, err = explainFile(file, q)
@@ -210,6 +211,8 @@ It asks the running process; with -c it reads a file instead, and everything cou
 		return c.print(x, func(p *printer) { printExplanation(p, &x) })
 	})
 	cmd.Flags().StringVar(&client, "client", "", "address or network of the client (default: nothing is known of it)")
+	cmd.Flags().StringVar(&resolver, "resolver", "", "address that the query comes from (default: that of the client)")
+	cmd.Flags().StringVar(&view, "view", "", "view to answer from (default: the one of the address that the query comes from)")
 	cmd.Flags().StringVarP(&file, "config", "c", "", "explain what this file would answer, without a running process")
 	cmd.Flags().StringSliceVar(&whatIf, "what-if", nil, "suppose states, such as us-east=down,web/eu-1=drained (up, down, drained, unknown)")
 	cmd.MarkFlagFilename("config", "yaml", "yml")
@@ -229,13 +232,28 @@ func explainFile(file string, q admin.Question) (dnsserver.Explanation, error) {
 
 func printExplanation(p *printer, x *dnsserver.Explanation) {
 	p.line("%s %s  for %s", p.paint(bold, x.Name), x.Type, cmpOr(x.Client, "a client nothing is known of"))
+	if x.View != "" {
+		p.line("  view     %s", x.View)
+	}
 	p.line("  zone     %s", dash(x.Zone))
 	if len(x.Chain) > 0 {
 		p.line("  aliases  %s", strings.Join(x.Chain, " -> "))
 	}
 	p.line("  record   %s (%s)", dash(x.Record), x.Kind)
+	for _, v := range x.Variants {
+		p.line("  variant  of %s, for %s: %s", v.Name, cmpOr(v.When, "all others"), cmpOr(v.Why, "answers"))
+	}
 	if t := x.Trace; t != nil {
 		p.line("  service  %s, policy %s", x.Service, x.Policy)
+		for i := range x.Tried {
+			p.line("  %s has not enough that is up:", x.Tried[i].Service)
+			for j := range x.Tried[i].Stages {
+				printStage(p, "    ", j, &x.Tried[i].Stages[j])
+			}
+		}
+		if x.Fallback != "" {
+			p.line("  fallback %s, policy %s", t.Service, t.Policy)
+		}
 		if x.Client != "" {
 			p.line("  client   %s", whereabouts(&t.Client))
 		}

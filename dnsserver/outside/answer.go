@@ -94,28 +94,36 @@ func link(m *dns.Msg, name wire.Name) (wire.Name, uint32) {
 	return nil, 0
 }
 
-// ownAlias reports whether a name is an alias of ours that ends outside, through our CNAMEs and aliases or directly: its addresses
+// ownAlias reports whether a name is an alias of ours, in any view, that ends outside, through our CNAMEs and aliases or directly: its addresses
 // are those that this package found, so that finding them there again would keep them for ever.
 func ownAlias(zones *zone.Set, name wire.Name, rrtype uint16) bool {
-	outside := false
-	for range zone.MaxChain + 1 {
-		m := zones.Lookup(name, rrtype)
-		switch m.Kind {
-		case zone.NotAuth, zone.Referral:
-			return outside
-		case zone.Flatten:
-			name, outside = m.Target, true
-		case zone.Alias:
-			name = wire.Name(m.Set.RData[0])
-		case zone.Redirect:
-			if name = zone.Substitute(nil, name, m.Cut, m.Set.RData[0]); name == nil {
-				return false
-			}
-		default:
-			return false
+	return slices.ContainsFunc(zones.AllViews(), func(seen *zone.Set) bool {
+		return leavesByAlias(seen, name, rrtype, false, 0, map[string]bool{})
+	})
+}
+
+// leavesByAlias is ownAlias for a name that so many links led to, one of them an alias of addresses or not. Of a name with variants, any
+// will do; seen has those that did not.
+func leavesByAlias(zones *zone.Set, name wire.Name, rrtype uint16, flat bool, links int, seen map[string]bool) bool {
+	if links > zone.MaxChain {
+		return flat
+	}
+	key := fmt.Sprint(flat, name)
+	if seen[key] {
+		return false
+	}
+	seen[key] = true
+	m := zones.Lookup(name, rrtype)
+	for m := range m.Each(rrtype) {
+		next, alias := m.Next(name)
+		switch {
+		case m.Kind == zone.NotAuth, m.Kind == zone.Referral:
+			return flat
+		case alias && leavesByAlias(zones, next, rrtype, flat || m.Kind == zone.Flatten, links+1, seen):
+			return true
 		}
 	}
-	return outside
+	return false
 }
 
 // owns reports whether a record of class IN is one of a name.

@@ -1,6 +1,7 @@
 package outside
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -24,8 +25,14 @@ func ours(t *testing.T) *zone.Set {
 			{Owner: "link", Static: []zone.StaticSpec{{Type: "CNAME", Values: []string{"out.ours.example."}}}},
 			{Owner: "moved", Static: []zone.StaticSpec{{Type: "DNAME", Values: []string{"ours.example."}}}},
 			{Owner: "away", Static: []zone.StaticSpec{{Type: "CNAME", Values: []string{"b.example."}}}},
+			{Owner: "some", Variants: []zone.RecordSpec{
+				{When: &zone.ConditionSpec{Types: []string{"TXT"}}, Static: []zone.StaticSpec{{Type: "A", Values: []string{"192.0.2.81"}}}},
+				{Alias: "cdn.example."},
+			}},
 		},
-	}}})
+	}, {
+		Name: "view.example", View: "inner", NS: []string{"ns.elsewhere.example."}, Records: []zone.RecordSpec{{Owner: "out", Alias: "cdn.example."}},
+	}}, Views: []zone.ViewSpec{{Name: "inner", Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}})
 	for _, p := range problems {
 		t.Error(p)
 	}
@@ -48,6 +55,8 @@ func TestOwnNames(t *testing.T) {
 		{"our alias of our name", []string{"cdn.example. 60 CNAME in.ours.example.", "in.ours.example. 5 A 192.0.2.80"}, "5: 5 192.0.2.80"},
 		{"our CNAME that leads away", []string{"cdn.example. 60 CNAME away.ours.example.", "away.ours.example. 60 CNAME b.example.", "b.example. 60 A 192.0.2.1"}, "60: 60 192.0.2.1"},
 		{"our alias that leads outside", []string{"cdn.example. 60 CNAME out.ours.example.", "out.ours.example. 5 A 192.0.2.80"}, "back to an alias of ours"},
+		{"our variant that leads outside", []string{"cdn.example. 60 CNAME some.ours.example.", "some.ours.example. 5 A 192.0.2.80"}, "back to an alias of ours"},
+		{"our alias in a view", []string{"cdn.example. 60 CNAME out.view.example.", "out.view.example. 5 A 192.0.2.80"}, "back to an alias of ours"},
 		{"our alias of it", []string{"cdn.example. 60 CNAME twice.ours.example.", "twice.ours.example. 5 A 192.0.2.80"}, "back to an alias of ours"},
 		{"our DNAME to it", []string{"cdn.example. 60 CNAME out.moved.ours.example."}, "back to an alias of ours"},
 		{"our DNAME to another", []string{"cdn.example. 60 CNAME www.moved.ours.example."}, "30: none"},

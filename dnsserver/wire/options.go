@@ -30,6 +30,7 @@ const (
 	NotAuthoritative EDE = 20 // no zone of ours
 	NotSupported     EDE = 21 // the opcode, class or type
 	NoReachable      EDE = 22 // of the servers that had to be asked
+	NetworkError     EDE = 23 // what the answer is about cannot be reached
 	InvalidQueryType EDE = 30 // a type that may not be asked for (RFC 9824 3.5)
 )
 

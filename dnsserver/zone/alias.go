@@ -20,8 +20,8 @@ func Substitute(dst []byte, name, owner, target wire.Name) wire.Name {
 	return wire.Name(dst[start:])
 }
 
-// next returns the name whose addresses stand for those of the name that was looked up, if it is another.
-func (m *Match) next(name wire.Name) (wire.Name, bool) {
+// Next returns the name whose addresses stand for those of the name that was looked up, if it is another.
+func (m *Match) Next(name wire.Name) (wire.Name, bool) {
 	switch m.Kind {
 	case Alias:
 		return m.Set.RData[0], true
@@ -39,13 +39,23 @@ func (m *Match) next(name wire.Name) (wire.Name, bool) {
 // chooses a CNAME, all hosts of its service in the plan count; a nil plan has none. They are in the order of the zones and of the names
 // in them.
 func (s *Set) OutsideTargets(plan *policy.Plan) []wire.Name {
-	w := walk{set: s, plan: plan, seen: map[string]bool{}}
-	for _, z := range s.Zones() {
-		for _, i := range z.aliases {
-			w.from(z.aliasOf(&z.nodes[i]))
+	var out []wire.Name
+	told := map[string]bool{}
+	for _, seen := range s.AllViews() {
+		w := walk{set: seen, plan: plan, seen: map[string]bool{}}
+		for _, z := range seen.seen {
+			for _, i := range z.aliases {
+				w.from(z.aliasOf(&z.nodes[i]))
+			}
+		}
+		for _, name := range w.out {
+			if !told[string(name)] {
+				told[string(name)] = true
+				out = append(out, name)
+			}
 		}
 	}
-	return w.out
+	return out
 }
 
 // LeavesAt follows the addresses of a name through our CNAMEs, DNAMEs, aliases and the CNAMEs that policies choose from the plan, and
@@ -77,14 +87,21 @@ func (w *walk) from(name wire.Name) {
 		}
 		w.seen[string(name)] = true
 		m := w.set.Lookup(name, wire.TypeA)
-		switch {
-		case m.Kind == NotAuth, m.Kind == Referral:
-			w.out = append(w.out, bytes.Clone(name))
-		case m.Kind == Steered && m.Steer.Types.Has(wire.TypeCNAME):
-			w.hosts(m.Steer.Service)
-		default:
-			if next, ok := m.next(name); ok {
-				w.todo = append(w.todo, next)
+		for m := range m.Each(wire.TypeA) {
+			switch {
+			case m.Kind == NotAuth, m.Kind == Referral:
+				w.out = append(w.out, bytes.Clone(name))
+			case m.Kind == Steered && m.Steer.Types.Has(wire.TypeCNAME):
+				w.hosts(m.Steer.Service)
+				if m.Manner != nil {
+					for _, f := range m.Manner.Fallbacks {
+						w.hosts(f.Service)
+					}
+				}
+			default:
+				if next, ok := m.Next(name); ok {
+					w.todo = append(w.todo, next)
+				}
 			}
 		}
 	}

@@ -19,10 +19,14 @@ type builder struct {
 	records []uint32          // of the file: where they stand in the RRs, by node, then by type, then as in the file
 	first   []uint32          // for each node where its records begin in records; one more than there are nodes
 	ofNode  map[uint32]*owner // of the Spec
-	values  [][]byte          // of the set at hand
-	rdata   [][]byte          // of all sets that have several values
-	bytes   []byte            // of all RDATA of the Spec
-	text    strings.Builder   // the names that the file steers, one after the other
+	named   int               // nodes that names lead to; after them come those of variants
+
+	variantAt map[*owner]uint32 // their nodes
+
+	values [][]byte        // of the set at hand
+	rdata  [][]byte        // of all sets that have several values
+	bytes  []byte          // of all RDATA of the Spec
+	text   strings.Builder // the names that the file steers, one after the other
 }
 
 // nameNodes makes the nodes: of every owner and of every name between it and the apex. The apex is the first.
@@ -55,6 +59,28 @@ func (b *builder) nameNodes() {
 			pos = b.node(at)
 		}
 		b.ofNode[pos] = o
+	}
+	b.nodesOfVariants()
+}
+
+// nodesOfVariants makes a node for each variant of a name, which no name leads to.
+func (b *builder) nodesOfVariants() {
+	z := b.zone
+	b.named = len(z.nodes)
+	for i := range b.named {
+		o := b.ofNode[uint32(i)]
+		if o == nil {
+			continue
+		}
+		for j := range o.variants {
+			if b.variantAt == nil {
+				b.variantAt = map[*owner]uint32{}
+			}
+			v, at := &o.variants[j], uint32(len(z.nodes))
+			n := &z.nodes[i]
+			z.nodes = append(z.nodes, node{nameAt: n.nameAt, nameLen: n.nameLen, head: n.head})
+			b.ofNode[at], b.variantAt[v] = v, at
+		}
 	}
 }
 
@@ -145,8 +171,7 @@ func (b *builder) sortRecords() {
 			list = list[n:]
 		}
 	}
-	for i := range b.owners {
-		o := &b.owners[i]
+	for o := range b.all() {
 		if sets += len(o.sets); o.alias != nil {
 			sets, size = sets+1, size+len(o.alias)
 		}
@@ -221,8 +246,14 @@ func (b *builder) fill() {
 			b.judgeSteer(i, steers[0], z.sets[first:])
 		}
 		if o != nil {
-			b.company(o, z.sets[first:], n.steer.Types)
+			beside := z.sets[first:]
+			if i >= b.named {
+				beside = z.setsOf(z.node(o.name))
+			}
+			b.company(o, beside, n.steer.Types)
 			b.specSets(n, o)
+			b.behave(uint32(i), o.manner)
+			b.vary(uint32(i), o)
 		}
 		if z.set(n, wire.TypeDNAME) != nil {
 			n.flags |= flagDNAME
@@ -303,6 +334,15 @@ func (b *builder) specSets(n *node, o *owner) {
 		b.keep([][]byte{o.alias})
 		b.push(0, o.ttl)
 	}
+}
+
+// behave gives the node at a position a Manner, by its position among them plus one.
+func (b *builder) behave(pos uint32, manner uint16) {
+	if manner == 0 {
+		return
+	}
+	b.zone.note(pos, uint32(manner))
+	b.zone.nodes[pos].flags |= flagManner
 }
 
 // keep copies values into the builder's memory, and makes them those of the set at hand.

@@ -11,8 +11,7 @@ import (
 
 // check finds what is wrong between the names of the draft and all names of the Set.
 func (d *draft) check(s *Set) {
-	for i := range d.owners {
-		o := &d.owners[i]
+	for o := range d.all() {
 		d.checkReach(s, o)
 		for j := range o.sets {
 			if set := &o.sets[j]; targetField(set.Type) >= 0 {
@@ -79,8 +78,10 @@ func (s *Set) dynamic(first wire.Name) string {
 				return through + "has the addresses of an alias"
 			case Whoami:
 				return through + "tells of the client"
+			case Conditional:
+				return through + "hangs on who asks"
 			}
-			next, ok := m.next(name)
+			next, ok := m.Next(name)
 			if !ok {
 				break
 			}
@@ -92,7 +93,7 @@ func (s *Set) dynamic(first wire.Name) string {
 
 // checkReach refuses what is not static at names that are never answered from this zone.
 func (d *draft) checkReach(s *Set, o *owner) {
-	if o.steer == nil && o.alias == nil && !o.whoami {
+	if o.steer == nil && o.alias == nil && !o.whoami && o.variants == nil || o.varies {
 		return
 	}
 	m := s.Lookup(o.name, wire.TypeA)
@@ -129,8 +130,13 @@ func (d *draft) checkTargets(s *Set, o *owner, pos int, set *wire.RRset) {
 		case wire.TypeNS:
 			d.checkServer(s, o, name, path)
 		case wire.TypeMX, wire.TypeSRV:
-			if m := s.Lookup(name, wire.TypeA); m.Kind == Alias || m.Kind == Redirect {
+			m := s.Lookup(name, wire.TypeA)
+			for m := range m.Each(wire.TypeA) {
+				if m.Kind != Alias && m.Kind != Redirect {
+					continue
+				}
 				d.problem(path, "%s is an alias (CNAME); %s needs the name it stands for (RFC 2181 10.3)", show(name), typeName(set.Type))
+				break
 			}
 		}
 	}

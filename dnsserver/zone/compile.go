@@ -3,6 +3,7 @@ package zone
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,13 +19,17 @@ import (
 //
 // The plan names the services and policies. The Set stays valid for every later Plan whose services and policies stand in the same
 // order. A nil plan leaves those names unchecked and the Set's ids zero: it serves to find the other problems.
-func Compile(specs []Spec, plan *policy.Plan) (*Set, []policy.Problem) {
-	return compileSet(specs, plan, nil)
+//
+// Views are those that Specs may name, in the order in which a client's is looked for. The paths of problems of their zones begin with
+// {"views", View} (Spec.Path).
+func Compile(specs []Spec, plan *policy.Plan, views ...ViewSpec) (*Set, []policy.Problem) {
+	return compileSet(specs, plan, views, nil)
 }
 
 // compileSet is Compile with zones, one for each Spec or none at all, that need not be made again; nil are those that do.
-func compileSet(specs []Spec, plan *policy.Plan, kept []*Zone) (*Set, []policy.Problem) {
-	c := &compiler{plan: plan, apexes: make(map[string]string, len(specs))}
+func compileSet(specs []Spec, plan *policy.Plan, views []ViewSpec, kept []*Zone) (*Set, []policy.Problem) {
+	c := &compiler{plan: plan, apexes: make(map[apexKey]string, len(specs))}
+	c.checkViews(specs, views)
 	var drafts []*draft
 	for i := range specs {
 		var d *draft
@@ -37,19 +42,20 @@ func compileSet(specs []Spec, plan *policy.Plan, kept []*Zone) (*Set, []policy.P
 			drafts = append(drafts, d)
 		}
 	}
-	set := &Set{index: newTable(len(drafts))}
+	set := &Set{}
 	for _, d := range drafts {
 		if d.zone == nil {
 			d.zone = d.freeze()
 		}
 		if d.zone != nil {
-			set.add(d.zone)
+			set.zones, set.doors = append(set.zones, d.zone), append(set.doors, doorOf(d.zone))
 		}
 	}
+	set.divide(views)
 	unread := slices.ContainsFunc(specs, func(s Spec) bool { return s.File != "" && s.RRs == nil })
 	for _, d := range drafts {
 		if d.zone != nil && !unread { // what names seem to lack may stand in a file that could not be read, which is told elsewhere
-			d.check(set)
+			d.checkAll(set)
 		}
 	}
 	if len(c.problems) > 0 {
@@ -58,21 +64,16 @@ func compileSet(specs []Spec, plan *policy.Plan, kept []*Zone) (*Set, []policy.P
 	return set, nil
 }
 
-// add makes the zone part of a Set under construction.
-func (s *Set) add(z *Zone) {
-	s.index.insert(hashName(z.apex), len(s.zones))
-	s.zones, s.doors = append(s.zones, z), append(s.doors, doorOf(z))
-	depth := z.apex.Labels()
-	s.depths[depth>>6] |= 1 << (depth & 63)
-}
-
 // A compiler holds what the zones of one Compile share.
 type compiler struct {
 	plan     *policy.Plan
-	apexes   map[string]string // apex -> Name of its Spec
+	apexes   map[apexKey]string // -> Name of its Spec
 	problems []policy.Problem
 	values   RDataParser
 }
+
+// An apexKey is what no two zones share.
+type apexKey struct{ view, apex string }
 
 // A draft is a zone under construction.
 type draft struct {
@@ -85,7 +86,11 @@ type draft struct {
 	byName map[string]int // name -> position in owners
 	faults int            // problems of the zone file
 	steers []Steer        // of the zone file, by their position there; without TTL, Tag and Record
-	zone   *Zone          // once it is frozen
+
+	manners  []Manner
+	mannerAt map[string]uint16 // what a Manner says -> position in manners plus one
+
+	zone *Zone // once it is frozen
 }
 
 // An owner is a name for which the Spec has data.
@@ -96,6 +101,12 @@ type owner struct {
 	sets   []wire.RRset
 	from   []int // for each set its position in spec.Static, or -1 for the zone's own SOA and NS
 	steer  *Steer
+	manner uint16
+
+	varies     bool // it is a variant
+	variants   []owner
+	conditions []variant // of the variants, without nodes
+
 	alias  wire.Name // target, or nil
 	whoami bool
 }
@@ -110,12 +121,30 @@ func (o *owner) find(rrtype uint16) int {
 
 // problem notes something wrong at a place in the zone.
 func (d *draft) problem(path []string, format string, args ...any) {
-	full := append([]string{"zones", d.spec.Name}, path...)
-	d.problems = append(d.problems, policy.Problem{Path: full, Msg: fmt.Sprintf(format, args...)})
+	d.problems = append(d.problems, policy.Problem{Path: d.spec.Path(path...), Msg: fmt.Sprintf(format, args...)})
 }
 
 // at is the path of a record, or of a key of it.
-func at(r *RecordSpec, keys ...string) []string { return append([]string{"records", r.Owner}, keys...) }
+func at(r *RecordSpec, keys ...string) []string {
+	return slices.Concat([]string{"records", r.Owner}, r.place, keys)
+}
+
+// all yields the owners and their variants.
+func (d *draft) all() iter.Seq[*owner] {
+	return func(yield func(*owner) bool) {
+		for i := range d.owners {
+			o := &d.owners[i]
+			if !yield(o) {
+				return
+			}
+			for j := range o.variants {
+				if !yield(&o.variants[j]) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // draft compiles all of one Spec that does not need other names. It returns nil if even the apex is unusable.
 func (c *compiler) draft(spec *Spec) *draft {
@@ -128,11 +157,12 @@ func (c *compiler) draft(spec *Spec) *draft {
 		d.problem(nil, "%q is not the name of a zone: %v", spec.Name, err)
 		return nil
 	}
-	if other, dup := c.apexes[string(apex)]; dup {
+	key := apexKey{spec.View, string(apex)}
+	if other, dup := c.apexes[key]; dup {
 		d.problem(nil, "zone %q is the same zone", other)
 		return nil
 	}
-	c.apexes[string(apex)] = spec.Name
+	c.apexes[key] = spec.Name
 	d.apex, d.origin = apex, apex.String()
 	if d.ttl > MaxTTL {
 		d.problem([]string{"ttl"}, "%d s is more than a TTL can be (%d s)", d.ttl, MaxTTL)
@@ -206,12 +236,22 @@ func (d *draft) record(r *RecordSpec) {
 		d.problem(at(r), "%q %v", r.Owner, err)
 		return
 	}
-	if r.TTL > MaxTTL {
-		d.problem(at(r, "ttl"), "%d s is more than a TTL can be (%d s)", r.TTL, MaxTTL)
-	}
 	o := d.owner(name, r)
 	if o == nil {
 		return
+	}
+	if r.When != nil || r.Variants != nil {
+		d.variants(o)
+		return
+	}
+	d.data(o)
+}
+
+// data compiles what an owner, or a variant of it, has.
+func (d *draft) data(o *owner) {
+	r := o.spec
+	if r.TTL > MaxTTL {
+		d.problem(at(r, "ttl"), "%d s is more than a TTL can be (%d s)", r.TTL, MaxTTL)
 	}
 	if len(r.Static) == 0 && r.Steer == nil && r.Alias == "" && !r.Whoami {
 		d.problem(at(r), "%q has neither records nor a service", r.Owner)
@@ -299,26 +339,12 @@ func (d *draft) steer(o *owner, ttl uint32) {
 	s := d.steering(o.spec.Steer, func(key, format string, args ...any) { d.problem(at(o.spec, key), format, args...) })
 	s.TTL, s.Tag, s.Record = ttl, uint16(hashName(o.name)), strings.TrimSuffix(o.name.String(), ".")
 	o.steer = &s
+	o.manner = d.manner(o.spec.Steer, func(key []string, format string, args ...any) { d.problem(at(o.spec, key...), format, args...) })
 }
 
 // steering compiles what hangs on no name, and tells fault what is wrong with a key of it.
 func (d *draft) steering(spec *SteerSpec, fault func(key, format string, args ...any)) (s Steer) {
-	if spec.Service == "" {
-		fault("service", "a steered name needs a service")
-	}
-	if d.plan != nil {
-		var ok bool
-		if s.Service, ok = d.plan.ServiceByName(spec.Service); !ok && spec.Service != "" {
-			fault("service", "there is no service %q", spec.Service)
-		}
-		name := spec.Policy
-		if name == "" {
-			name = policy.DefaultPolicy
-		}
-		if s.Policy, ok = d.plan.PolicyByName(name); !ok {
-			fault("policy", "there is no policy %q", name)
-		}
-	}
+	s.Service, s.Policy, _ = d.choice(spec.Service, spec.Policy, fault)
 	var err error
 	if s.Types, err = steerTypes(spec.Types); err != nil {
 		fault("types", "%v", err)
@@ -338,6 +364,25 @@ func (d *draft) steersOfFile() {
 			d.faultAt(list[i].File, list[i].Line, "CNAME stands alone at its name (RFC 1034 3.6.2); it cannot be steered beside other types")
 		}
 	}
+}
+
+// choice returns the ids of a service and a policy, and whether there are such. It tells fault what is wrong with a key. Without a plan
+// they are 0.
+func (d *draft) choice(service, by string, fault func(key, format string, args ...any)) (s policy.ServiceID, p policy.PolicyID, ok bool) {
+	if service == "" {
+		fault("service", "a steered name needs a service")
+	}
+	if d.plan == nil {
+		return 0, 0, service != ""
+	}
+	if s, ok = d.plan.ServiceByName(service); !ok && service != "" {
+		fault("service", "there is no service %q", service)
+	}
+	p, known := d.plan.PolicyByName(policyName(by))
+	if !known {
+		fault("policy", "there is no policy %q", policyName(by))
+	}
+	return s, p, ok && known
 }
 
 // alias compiles the owner's alias.

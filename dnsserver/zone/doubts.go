@@ -17,9 +17,10 @@ func (s *Set) Doubts(specs []Spec) []policy.Problem {
 	for i := range specs {
 		spec := &specs[i]
 		apex, err := parseName(spec.Name)
-		if z := s.Zone(apex); err == nil && spec.RRs.Len() > 0 && z != nil && bytes.Equal(z.apex, apex) {
-			out = append(out, s.circlesOf(z, spec)...)
-			out = append(out, s.lameOf(z, spec)...)
+		seen, ok := s.View(spec.View)
+		if z := seen.Zone(apex); ok && err == nil && spec.RRs.Len() > 0 && z != nil && bytes.Equal(z.apex, apex) && z.view == spec.View {
+			out = append(out, seen.circlesOf(z, spec)...)
+			out = append(out, seen.lameOf(z, spec)...)
 		}
 	}
 	return out
@@ -36,7 +37,7 @@ func (s *Set) lameOf(z *Zone, spec *Spec) (out []policy.Problem) {
 			}
 			if at, ok := spec.RRs.search(z.nameOf(n), wire.TypeNS, name); ok {
 				rr, _, _ := spec.RRs.read(at)
-				out = append(out, policy.Problem{Path: []string{"zones", spec.Name, "file"}, File: spec.RRs.files[rr.File], Line: int(rr.Line), Msg: why})
+				out = append(out, policy.Problem{Path: spec.Path("file"), File: spec.RRs.files[rr.File], Line: int(rr.Line), Msg: why})
 			}
 		}
 	}
@@ -69,7 +70,7 @@ func (s *Set) circlesOf(z *Zone, spec *Spec) (out []policy.Problem) {
 		why, ok := faults[string(rr.Owner)]
 		if ok && (rr.Type == wire.TypeCNAME || rr.Type == wire.TypeDNAME) {
 			delete(faults, string(rr.Owner))
-			out = append(out, policy.Problem{Path: []string{"zones", spec.Name, "file"}, File: spec.RRs.files[rr.File], Line: int(rr.Line), Msg: why})
+			out = append(out, policy.Problem{Path: spec.Path("file"), File: spec.RRs.files[rr.File], Line: int(rr.Line), Msg: why})
 		}
 	}
 	return out
@@ -79,8 +80,13 @@ func (s *Set) circlesOf(z *Zone, spec *Spec) (out []policy.Problem) {
 // way, or nothing.
 func (s *Set) chainFault(first wire.Name) string {
 	var seen [MaxChain]wire.Name
-	name := first
-	for links := 0; ; links++ {
+	return s.chainFrom(first, seen, 0, nil)
+}
+
+// chainFrom is chainFault behind the first links, which are in seen. clean has how many links led to the variants that are known to come to
+// an end.
+func (s *Set) chainFrom(name wire.Name, seen [MaxChain]wire.Name, links int, clean map[string]int) string {
+	for ; ; links++ {
 		for _, earlier := range seen[:links] {
 			if bytes.Equal(earlier, name) {
 				return fmt.Sprintf("the alias leads into a circle through %s", show(name))
@@ -91,7 +97,10 @@ func (s *Set) chainFault(first wire.Name) string {
 		}
 		seen[links] = name
 		m := s.Lookup(name, wire.TypeA)
-		next, ok := m.next(name)
+		if m.Kind == Conditional {
+			return s.variantFault(&m, name, seen, links, clean)
+		}
+		next, ok := m.Next(name)
 		if !ok {
 			if m.Kind == Redirect {
 				return fmt.Sprintf("the alias leads to %s, which the DNAME of %s makes longer than a name can be (RFC 6672 2.2)", show(name), show(m.Cut))
@@ -100,6 +109,25 @@ func (s *Set) chainFault(first wire.Name) string {
 		}
 		name = next
 	}
+}
+
+// variantFault is chainFrom for the variants of a name, to which so many links led.
+func (s *Set) variantFault(m *Match, name wire.Name, seen [MaxChain]wire.Name, links int, clean map[string]int) string {
+	if clean == nil {
+		clean = map[string]int{}
+	}
+	if known, ok := clean[string(name)]; ok && known >= links {
+		return ""
+	}
+	for v := range m.Each(wire.TypeA) {
+		if next, ok := v.Next(name); ok {
+			if why := s.chainFrom(next, seen, links+1, clean); why != "" {
+				return why
+			}
+		}
+	}
+	clean[string(name)] = links
+	return ""
 }
 
 // redirectFault says what is wrong with a DNAME that leads below itself, or into a circle, as every name below it would grow without
@@ -122,7 +150,7 @@ func (s *Set) redirectFault(owner, first wire.Name) string {
 		if m.Kind != Redirect {
 			return ""
 		}
-		next, ok := m.next(probe)
+		next, ok := m.Next(probe)
 		if !ok {
 			return ""
 		}

@@ -287,10 +287,11 @@ func TestCheckHost(t *testing.T) {
 
 func TestLookupAllocatesForNoKind(t *testing.T) {
 	spec := zoneOf("example", "old DNAME new", "c CNAME old", "sub NS ns.sub", "ns.sub A 192.0.2.1", "s STEER web")
-	spec.Records = append(spec.Records, RecordSpec{Owner: "a", Alias: "s"}, RecordSpec{Owner: "*.who", Whoami: true})
+	spec.Records = append(spec.Records, RecordSpec{Owner: "a", Alias: "s"}, RecordSpec{Owner: "*.who", Whoami: true},
+		RecordSpec{Owner: "some", Whoami: true, When: &ConditionSpec{Types: []string{"A"}}})
 	s := compile(t, spec)
 	seen := map[Kind]bool{}
-	for _, text := range []string{"x.y.old.example", "c.example", "x.sub.example", "s.example", "a.example", "q.who.example", "example", "who.example", "no.example", "test"} {
+	for _, text := range []string{"x.y.old.example", "c.example", "x.sub.example", "s.example", "a.example", "some.example", "q.who.example", "example", "who.example", "no.example", "test"} {
 		name := mustName(t, text)
 		rrtype := wire.TypeA
 		if text == "example" {

@@ -12,7 +12,7 @@ import (
 // freeze lays the draft out as a Zone. The draft may have problems; the Zone then serves the remaining checks. It is nil if there is
 // no SOA.
 func (d *draft) freeze() *Zone {
-	z := &Zone{name: strings.TrimSuffix(d.origin, "."), apex: d.apex}
+	z := &Zone{name: strings.TrimSuffix(d.origin, "."), apex: d.apex, view: d.spec.View, manners: d.manners}
 	if z.name == "" {
 		z.name = "."
 	}
@@ -30,7 +30,7 @@ func (d *draft) freeze() *Zone {
 	b.bind()
 	for i := range z.nodes {
 		n := &z.nodes[i]
-		if !n.empty() {
+		if i < b.named && !n.empty() {
 			z.records++
 		}
 		if list := b.recordsOf(i); n.cut != 0 && int(n.cut) != i && b.steered(list) > 0 {
@@ -79,7 +79,7 @@ func (z *Zone) join() {
 func (b *builder) bind() {
 	z := b.zone
 	special := false
-	for i := range z.nodes {
+	for i := range z.nodes[:b.named] {
 		n := &z.nodes[i]
 		if n.nameLen > 2 {
 			if name := z.nameOf(n); name.IsWildcard() && i > 0 {
@@ -91,7 +91,7 @@ func (b *builder) bind() {
 	if !special {
 		return
 	}
-	for i := range z.nodes {
+	for i := range z.nodes[:b.named] {
 		n := &z.nodes[i]
 		redirect := -1
 		for name := z.nameOf(n); ; name = name.Parent() {

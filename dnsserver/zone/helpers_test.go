@@ -10,12 +10,15 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 )
 
-// testPlan has the services web (id 0) and api (1) and the policies close-by (0) and default.
+// testPlan has the services web (id 0) and api (1) and the policies close-by (0), blind and default.
 func testPlan(t testing.TB) *policy.Plan {
 	t.Helper()
 	plan, problems := policy.Compile(policy.Spec{
 		Services: []policy.ServiceSpec{{Name: "web"}, {Name: "api"}},
-		Policies: []policy.PolicySpec{{Name: "close-by", Stages: []policy.StageSpec{policy.Healthy{}, policy.Weighted{}}}},
+		Policies: []policy.PolicySpec{
+			{Name: "close-by", Stages: []policy.StageSpec{policy.Healthy{}, policy.Weighted{}}},
+			{Name: "blind", Stages: []policy.StageSpec{policy.Weighted{}}},
+		},
 	})
 	if len(problems) > 0 {
 		t.Fatal(problems)

@@ -6,12 +6,17 @@ import (
 	"github.com/meridian-gslb/meridian/dnsserver/wire"
 )
 
-// A Set is all zones of one configuration. It never changes, so any number of goroutines may use it. A nil Set has no zones.
+// A Set is all zones of one configuration, as the clients that no view has see them, or those of one view. It never changes, so any number of
+// goroutines may use it. A nil Set has no zones.
 type Set struct {
-	zones  []*Zone
+	zones  []*Zone   // of all views
 	doors  []door    // parallel to zones
-	index  table     // into zones, by apex
-	depths [2]uint64 // bit n: there is a zone whose apex has n labels
+	index  table     // into zones, by apex, of those that are seen
+	depths [2]uint64 // bit n: a zone whose apex has n labels is seen
+	seen   []*Zone   // by the clients of the view, or of none
+	name   string    // of the view; "" = of none
+	views  []view    // in their order; a view has none
+	specs  []ViewSpec
 }
 
 // A door is what is needed of a zone to find a name in it, in one cache line: with thousands of zones the others are seldom at hand.
@@ -39,7 +44,7 @@ func (d *door) is(name wire.Name) bool {
 	return bytes.Equal(d.zone.apex, name)
 }
 
-// Zones returns all zones in the order of their Specs. The slice is shared: do not change it.
+// Zones returns all zones, of all views, in the order of their Specs. The slice is shared: do not change it.
 func (s *Set) Zones() []*Zone {
 	if s == nil {
 		return nil
@@ -47,7 +52,8 @@ func (s *Set) Zones() []*Zone {
 	return s.zones
 }
 
-// Zone returns the zone with the longest apex that holds the name, or nil.
+// Zone returns the zone with the longest apex that holds the name, or nil. Of zones and names of other views it knows nothing; so it is with
+// all that follows.
 func (s *Set) Zone(name wire.Name) *Zone {
 	if pos, ok := s.find(name); ok {
 		return s.zones[pos]
@@ -132,7 +138,7 @@ func (z *Zone) lookup(m *Match, hash uint64, name wire.Name, rrtype uint16) {
 			return
 		}
 	}
-	z.at(m, n, rrtype)
+	z.at(m, pos, rrtype)
 }
 
 // beyond answers for a name that does not exist below its closest encloser n: by the delegation or the DNAME there (RFC 6672 3.2), or
@@ -146,14 +152,15 @@ func (z *Zone) beyond(m *Match, n *node, rrtype uint16) {
 		m.Cut = m.Owner
 	case n.wild != 0:
 		m.Wildcard = true
-		z.at(m, &z.nodes[n.wild], rrtype)
+		z.at(m, n.wild, rrtype)
 	default:
 		m.Kind, m.Owner = NXDomain, z.nameOf(n)
 	}
 }
 
-// at answers from the data of a node.
-func (z *Zone) at(m *Match, n *node, rrtype uint16) {
+// at answers from the data of the node at a position.
+func (z *Zone) at(m *Match, pos uint32, rrtype uint16) {
+	n := &z.nodes[pos]
 	m.Kind, m.Owner = NoData, z.nameOf(n)
 	sets := z.setsOf(n)
 	for i := range sets {
@@ -169,15 +176,17 @@ func (z *Zone) at(m *Match, n *node, rrtype uint16) {
 	}
 	any := rrtype == wire.TypeANY
 	switch {
+	case n.flags&flagVariants != 0:
+		m.Kind, m.Variants = Conditional, &z.variants[z.more[pos]-1]
 	case n.flags&flagWhoami != 0:
 		if any || rrtype == wire.TypeTXT || rrtype == wire.TypeA || rrtype == wire.TypeAAAA {
 			if m.Kind = Whoami; n.steered() {
-				m.Steer = &n.steer
+				m.Steer, m.Manner = &n.steer, z.mannerOf(pos)
 			}
 		}
 	case n.steered():
 		if any || n.steer.Types.Has(rrtype) || n.steer.Types.Has(wire.TypeCNAME) {
-			m.Kind, m.Steer = Steered, &n.steer
+			m.Kind, m.Steer, m.Manner = Steered, &n.steer, z.mannerOf(pos)
 		}
 	case n.flags&flagAlias != 0:
 		if any || rrtype == wire.TypeA || rrtype == wire.TypeAAAA {

@@ -13,7 +13,7 @@ import (
 // A naiveZone is a zone as RFC 1034 4.3.2 and RFC 4592 speak of it: a list of names, searched from end to end.
 type naiveZone struct {
 	apex string
-	data map[string]map[string]bool // owner (without final dot) -> static types, "steer A" and its like, "alias" and "whoami"
+	data map[string]map[string]bool // owner (without final dot) -> static types, "steer A" and its like, "alias", "whoami" and "conditional"
 }
 
 func (z *naiveZone) holds(name string) bool {
@@ -109,6 +109,8 @@ func naiveLookup(zones []*naiveZone, name, rrtype string) string {
 		return "answer" + suffix
 	case types["CNAME"]:
 		return "alias" + suffix
+	case types["conditional"]:
+		return "conditional" + suffix
 	case types["whoami"]:
 		if any || address || rrtype == "TXT" {
 			return "whoami" + suffix
@@ -200,6 +202,12 @@ func randomZone(t testing.TB, rng *rand.Rand, apex string) (Spec, *naiveZone) {
 		if !types["CNAME"] && !types["steer CNAME"] && !types["whoami"] && rng.IntN(2) == 0 {
 			static("TXT", "text")
 		}
+		if !types["NS"] && !types["DNAME"] && rng.IntN(5) == 0 {
+			some := r
+			some.When = &ConditionSpec{Types: []string{"A", "TXT"}}
+			r = RecordSpec{Owner: owner, Variants: []RecordSpec{some, {Static: []StaticSpec{{"TXT", []string{"others"}}}}}}
+			types = map[string]bool{"conditional": true}
+		}
 		spec.Records = append(spec.Records, r)
 		z.data[full] = types
 	}
@@ -234,7 +242,7 @@ func toFile(t testing.TB, rng *rand.Rand, spec *Spec) {
 		}
 		r.Static = nil
 	}
-	spec.Records = slices.DeleteFunc(spec.Records, func(r RecordSpec) bool { return r.Steer == nil && r.Alias == "" && !r.Whoami })
+	spec.Records = slices.DeleteFunc(spec.Records, func(r RecordSpec) bool { return r.Steer == nil && r.Alias == "" && !r.Whoami && r.Variants == nil })
 	rng.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
 	spec.NS, spec.RRs = nil, rrsOf(t, spec.Name, lines...)
 }
@@ -255,7 +263,7 @@ func unreached(specs []Spec, zones []*naiveZone) {
 		spec, z := &specs[i], zones[i]
 		spec.Records = slices.DeleteFunc(spec.Records, func(r RecordSpec) bool {
 			full := r.Owner + "." + spec.Name
-			dynamic := r.Steer != nil || r.Alias != "" || r.Whoami
+			dynamic := r.Steer != nil || r.Alias != "" || r.Whoami || r.Variants != nil
 			if !dynamic || naiveZoneOf(zones, full) == z && !z.cuts(full) {
 				return false
 			}

@@ -10,7 +10,7 @@ import (
 // are taken over, and cost next to nothing however large they are. The plan must have the services and policies of the Set's, in
 // their order.
 //
-// What they say of names in other zones is checked again, as these may have changed.
+// What they say of names in other zones is checked again, as these may have changed. The views are those of the Set.
 func Recompile(was *Set, specs []Spec, same []bool, plan *policy.Plan) (*Set, []policy.Problem) {
 	kept := make([]*Zone, len(specs))
 	for i := range specs {
@@ -18,12 +18,17 @@ func Recompile(was *Set, specs []Spec, same []bool, plan *policy.Plan) (*Set, []
 			continue
 		}
 		if apex, err := parseName(specs[i].Name); err == nil {
-			if z := was.Zone(apex); z != nil && bytes.Equal(z.apex, apex) {
+			seen, ok := was.View(specs[i].View)
+			if z := seen.Zone(apex); ok && z != nil && bytes.Equal(z.apex, apex) && z.view == specs[i].View {
 				kept[i] = z
 			}
 		}
 	}
-	return compileSet(specs, plan, kept)
+	var views []ViewSpec
+	if was != nil {
+		views = was.specs
+	}
+	return compileSet(specs, plan, views, kept)
 }
 
 // keep is draft for a zone that is there already.
@@ -31,7 +36,7 @@ func (c *compiler) keep(spec *Spec, z *Zone) *draft {
 	var d *draft
 	if len(spec.Records) == 0 && len(spec.NS) == 0 {
 		d = &draft{compiler: c, spec: spec, apex: z.apex}
-		c.apexes[string(z.apex)] = spec.Name
+		c.apexes[apexKey{spec.View, string(z.apex)}] = spec.Name
 	} else {
 		d = c.draft(spec)
 	}

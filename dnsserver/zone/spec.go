@@ -10,6 +10,7 @@ import "net/netip"
 // name of more than one label. "@" is the apex.
 type Spec struct {
 	Name    string // apex, with or without the final dot
+	View    string // of the ViewSpec that the zone is for; "" = all that have no zone of the name, and clients that no view has
 	NS      []string
 	SOA     SOASpec
 	TTL     uint32 // default TTL of records, seconds, at most MaxTTL; 0 means DefaultTTL
@@ -43,6 +44,15 @@ type RecordSpec struct {
 	// CNAME. Other static types may stand beside it, but no A, AAAA, CNAME or Steer.
 	Alias string
 
+	// When says whom the record is for; others get no records. nil = everybody.
+	When *ConditionSpec
+
+	// Variants are what the name has instead, for different askers: the first whose When holds answers, so all but the last have one. Their
+	// Owner is ignored; they have no Variants, and no NS and DNAME. nil = none. Beside them only the Owner counts.
+	Variants []RecordSpec
+
+	place []string // of a variant among those of its record, as it is in paths
+
 	// Whoami says that TXT, A and AAAA tell what we see of the client. A Steer may stand beside it, of any types: it names the
 	// service and policy whose choice is told.
 	Whoami bool
@@ -60,6 +70,10 @@ type StaticSpec struct {
 type SteerSpec struct {
 	Service string
 	Policy  string // "" means "default"
+
+	Jitter    int            // percent of the TTL, at most 90, by which an answer's may be shorter; 0: none
+	Fail      Fail           // what is answered when not enough of the service is up
+	Fallbacks []FallbackSpec // services that answer then, the first of which enough is up; Fail is for when there is none. At most MaxFallbacks
 
 	// Types are those that the policy answers, of A, AAAA, CNAME, SRV, HTTPS, SVCB, TXT and MX; none means A and AAAA. CNAME stands
 	// alone, and not at an apex.

@@ -38,6 +38,14 @@ func staticType(text string, apex bool) (uint16, error) {
 	return rrtype, nil
 }
 
+// questionType returns the type of a mnemonic or of TYPEnnn that a question can be for.
+func questionType(text string) (uint16, error) {
+	if strings.EqualFold(text, "ANY") {
+		return wire.TypeANY, nil
+	}
+	return staticType(text, false)
+}
+
 // typeName returns the mnemonic of a type, or TYPEnnn.
 func typeName(rrtype uint16) string {
 	if name, ok := dns.TypeToString[rrtype]; ok {

@@ -18,19 +18,20 @@ type Kind uint8
 
 // The kinds. All but NotAuth and Referral are authoritative answers (AA = 1).
 const (
-	NotAuth  Kind = iota // no zone of ours holds the name: REFUSED
-	Answer               // Set is the answer
-	Steered              // ask the Plan about Steer
-	Alias                // Set is the CNAME of the name; its target may be looked up next (at most MaxChain links inside our zones)
-	NoData               // the name exists, or something below it does, without this type: NOERROR with Zone.Negative
-	NXDomain             // the name does not exist: NXDOMAIN with Zone.Negative
-	Referral             // the name is at or below a delegation: Set is its NS set, owned by Cut
-	Flatten              // A and AAAA (and ANY, if nothing static stands there) are those of Target
-	Redirect             // the name is below Cut, whose DNAME is Set: it stands for the same name below the DNAME's target (RFC 6672)
-	Whoami               // the answer tells what is seen of the client; Steer, if any, names the decision to tell of
+	NotAuth     Kind = iota // no zone of ours holds the name: REFUSED
+	Answer                  // Set is the answer
+	Steered                 // ask the Plan about Steer
+	Alias                   // Set is the CNAME of the name; its target may be looked up next (at most MaxChain links inside our zones)
+	NoData                  // the name exists, or something below it does, without this type: NOERROR with Zone.Negative
+	NXDomain                // the name does not exist: NXDOMAIN with Zone.Negative
+	Referral                // the name is at or below a delegation: Set is its NS set, owned by Cut
+	Flatten                 // A and AAAA (and ANY, if nothing static stands there) are those of Target
+	Redirect                // the name is below Cut, whose DNAME is Set: it stands for the same name below the DNAME's target (RFC 6672)
+	Conditional             // Variants answer: the one that Pick says is to be taken (Match.Take)
+	Whoami                  // the answer tells what is seen of the client; Steer, if any, names the decision to tell of
 )
 
-var kindNames = [...]string{"not authoritative", "answer", "steered", "alias", "no data", "no such name", "referral", "flatten", "redirect", "whoami"}
+var kindNames = [...]string{"not authoritative", "answer", "steered", "alias", "no data", "no such name", "referral", "flatten", "redirect", "conditional", "whoami"}
 
 // String returns the kind in words, for explanations.
 func (k Kind) String() string {
@@ -49,8 +50,10 @@ type Match struct {
 	Owner    wire.Name   // the name in the zone that decided: the name itself, a wildcard, or (NXDomain, Referral, Redirect) the closest encloser
 	Set      *wire.RRset // Answer, Alias, Referral, Redirect
 	Steer    *Steer      // Steered; Whoami: or nil
+	Manner   *Manner     // of Steer; nil: as the policy says
 	Cut      wire.Name   // Referral, Redirect: the owner of Set
 	Target   wire.Name   // Flatten
+	Variants *Variants   // Conditional, and what was taken of it
 	Extra    []Address   // Answer, Referral: addresses of the targets of Set, for the additional section
 }
 
@@ -85,8 +88,13 @@ type Zone struct {
 	extras [][]Address
 	names  []byte // of all nodes
 
+	manners  []Manner // each once
+	variants []Variants
+	more     []uint32 // for each node the position of its own in manners, or in variants, plus one; nil: no node has any
+
 	allow    acl // nil: everybody
 	name     string
+	view     string // "": in all
 	serial   uint32
 	negative wire.RRset
 	labels   int      // of the deepest name
@@ -111,9 +119,11 @@ type node struct {
 
 // The flags of a node.
 const (
-	flagDNAME  = 1 << iota // it has a DNAME set
-	flagAlias              // its A and AAAA are those of another name
-	flagWhoami             // it tells of the client
+	flagDNAME    = 1 << iota // it has a DNAME set
+	flagAlias                // its A and AAAA are those of another name
+	flagWhoami               // it tells of the client
+	flagManner               // its steer has a Manner
+	flagVariants             // what is not static at it has variants
 )
 
 // head is how many bytes of a name a node repeats: enough for "www" and its like without the apex.
@@ -162,7 +172,8 @@ type Entry struct {
 	Whoami bool
 }
 
-// Entries yields every name that owns data: the apex first, then those of the zone file, then the Spec's, in their order. For listings; it allocates.
+// Entries yields every name that owns data: the apex first, then those of the zone file, then the Spec's, in their order; then, once more, those
+// with variants, with each. For listings; it allocates.
 func (z *Zone) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for i := range z.nodes {
@@ -183,6 +194,14 @@ func (z *Zone) Entries() iter.Seq[Entry] {
 			}
 		}
 	}
+}
+
+// mannerOf returns how the name of the node at a position answers, nil if as its policy says.
+func (z *Zone) mannerOf(pos uint32) *Manner {
+	if z.nodes[pos].flags&flagManner == 0 {
+		return nil
+	}
+	return &z.manners[z.more[pos]-1]
 }
 
 // steered reports whether a policy answers some types at the name.
