@@ -17,6 +17,7 @@ const (
 	inProbe       section = "services.*.probe"
 	inStage       section = "policies.*[]"
 	inHealthy     section = "policies.*[].healthy"
+	inTarget      section = "policies.*[].geo.*"
 	inFailover    section = "policies.*[].failover"
 	inCanary      section = "policies.*[].canary"
 	inSchedule    section = "policies.*[].schedule"
@@ -41,7 +42,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -66,6 +67,8 @@ func (s section) keys() []string {
 		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "take"}
 	case inHealthy:
 		return []string{"threshold", "min"}
+	case inTarget:
+		return []string{"sites", "within", "limit", "bias", "fence"}
 	case inCanary:
 		return []string{"share", "sites"}
 	case inSchedule:
@@ -130,6 +133,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "priority": "failover", "split": "weighted"}
 	case inHealthy:
 		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
+	case inTarget:
+		return map[string]string{"site": "sites", "to": "sites", "max": "limit", "max_hosts": "limit", "auto_dc_limit": "limit", "tolerance": "within", "fenced": "fence", "geofence": "fence"}
 	case inSchedule:
 		return map[string]string{"timezone": "zone", "time_zone": "zone", "tz": "zone", "times": "windows"}
 	case inWindow:

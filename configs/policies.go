@@ -278,13 +278,48 @@ func isAddress(s string) bool {
 	return err == nil
 }
 
-// geoTarget reads "nearest", a site or a list of sites. It is not ok if nothing of it is good.
+// geoTarget reads "nearest", a site, a list of sites, or a mapping with more. It is not ok if nothing of it is good.
 func (f *file) geoTarget(v value) (t policy.GeoTarget, ok bool) {
 	if v.Kind == yaml.Scalar && v.Value == "nearest" {
 		return policy.GeoTarget{Nearest: true}, true
 	}
-	t.Sites = f.siteList(v)
-	return t, len(t.Sites) > 0
+	if v.Kind != yaml.Mapping {
+		t.Sites = f.siteList(v)
+		return t, len(t.Sites) > 0
+	}
+	t.Nearest, ok = true, true
+	f.object(v, inTarget, func(key string, v value) {
+		switch key {
+		case "sites":
+			if v.Kind != yaml.Scalar || v.Value != "nearest" {
+				t.Nearest, t.Sites = false, f.siteList(v)
+				ok = ok && len(t.Sites) > 0
+			}
+		case "within":
+			t.Within, _ = f.share(v, 1)
+		case "limit":
+			n, _ := f.integer(v, 1, policy.MaxSites)
+			t.Limit = int(n)
+		case "bias":
+			t.Bias = f.bias(v)
+		case "fence":
+			t.Fence, _ = f.boolean(v)
+		}
+	})
+	return t, ok
+}
+
+// bias reads what makes sites seem nearer or farther: a number for each.
+func (f *file) bias(v value) (list []policy.SiteBias) {
+	for _, p := range f.entries(v) {
+		v := v.child(p)
+		n, ok := f.integer(v, -policy.MaxBias, policy.MaxBias)
+		f.reference(value{p.Value, p.Key.Pos, p.Key.Pos, v.path}, "site", p.Key.Value, f.sites)
+		if ok && f.sites.has[p.Key.Value] {
+			list = append(list, policy.SiteBias{Site: p.Key.Value, Bias: int(n)})
+		}
+	}
+	return list
 }
 
 // failover reads nothing, a list of sites, a list of branches, or a mapping with sites and threshold.

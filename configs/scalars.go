@@ -102,6 +102,24 @@ func (d *decoder) number(v value, lo, hi float64) (float64, bool) {
 	return f, true
 }
 
+// share returns a part of a whole, from 0 to the most: 0.05, or 5%.
+func (d *decoder) share(v value, most float64) (float64, bool) {
+	if v.Kind != yaml.Scalar || v.Quoted || !strings.HasSuffix(v.Value, "%") {
+		return d.number(v, 0, most)
+	}
+	text := strings.TrimSuffix(v.Value, "%")
+	f, err := strconv.ParseFloat(text, 64)
+	if !numberForm.MatchString(text) || err != nil {
+		d.errorf(v, "a share such as 0.05 or 5%% is expected here, not %s", quote(v))
+		return 0, false
+	}
+	if f /= 100; f < 0 || f > most {
+		d.errorf(v, "%s is out of range; it is 0%% to %v%%", v.Value, 100*most)
+		return 0, false
+	}
+	return f, true
+}
+
 // boolean returns true or false.
 func (d *decoder) boolean(v value) (b, ok bool) {
 	if !d.scalar(v, "true or false") {

@@ -25,6 +25,7 @@ type surroundings struct {
 	ranked   bool     // a geo stage came before
 	geos     int      // how many
 	inside   bool     // it is the chain of a branch
+	drops    dropping // what was dropped before
 	after    []StageSpec
 }
 
@@ -51,6 +52,7 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 			switch spec := spec.(type) {
 			case Healthy:
 				c.chain.health = true
+				in.drops = max(in.drops, dropsDown)
 				add(c.compileHealthy(spec))
 			case Geo:
 				if st := c.geo(in, spec, specs[:i], next); st != nil {
@@ -116,9 +118,30 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 			default:
 				c.problem(here, "stage %T is not known", spec)
 			}
+			if drops(spec) {
+				in.drops = dropsAny
+			}
 		}, strconv.Itoa(i))
 	}
 	return stages, depend
+}
+
+// drops reports whether a stage may drop endpoints for another reason than their health.
+func drops(spec StageSpec) bool {
+	switch spec := spec.(type) {
+	case Healthy, Shuffle, Sticky:
+		return false
+	case Weighted:
+		return spec.Multi || len(spec.Branches) > 0
+	case Geo:
+		for _, r := range spec.Rules {
+			if r.To.Limit > 0 || r.To.Fence {
+				return true
+			}
+		}
+		return spec.Default.Limit > 0 || spec.Default.Fence
+	}
+	return true
 }
 
 // salt returns what tells the dice of a stage from those of the others.
@@ -145,7 +168,7 @@ func (c *chainCompiler) geo(in *surroundings, spec Geo, before, next []StageSpec
 	if !in.inside {
 		horizon = horizonOf(before, next)
 	}
-	st := c.compileGeo(c.gc, spec, horizon)
+	st := c.compileGeo(c.gc, spec, horizon, in.drops)
 	if st != nil && c.chain.geo == nil && !in.inside {
 		c.chain.geo = st
 	}
@@ -193,11 +216,10 @@ func horizonOf(before, after []StageSpec) int {
 		switch spec := spec.(type) {
 		case Take:
 			return max(0, spec.N)
-		case Weighted:
-			if spec.Multi || len(spec.Branches) > 0 {
+		case Weighted, Geo, Shuffle, Sticky:
+			if drops(spec) {
 				return 0
 			}
-		case Geo, Shuffle, Sticky:
 		default:
 			return 0
 		}
@@ -206,7 +228,7 @@ func horizonOf(before, after []StageSpec) int {
 }
 
 // compileGeo checks a geo stage and compiles it; it returns nil once there are problems, as nothing will come of it.
-func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int) *geo {
+func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int, known dropping) *geo {
 	targets := make([]target, 0, len(spec.Rules)+1)
 	prefixes, regions := map[netip.Prefix]bool{}, map[string]bool{}
 	for _, r := range spec.Rules {
@@ -242,17 +264,22 @@ func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int) *geo {
 	if len(c.problems) > 0 {
 		return nil
 	}
-	return gc.compile(cloneGeo(spec), targets, horizon)
+	return gc.compile(cloneGeo(spec), targets, horizon, known)
 }
 
 // cloneGeo returns a copy that shares nothing with its argument.
 func cloneGeo(g Geo) Geo {
 	g.Rules = slices.Clone(g.Rules)
 	for i := range g.Rules {
-		g.Rules[i].To.Sites = slices.Clone(g.Rules[i].To.Sites)
+		g.Rules[i].To = g.Rules[i].To.clone()
 	}
-	g.Default.Sites = slices.Clone(g.Default.Sites)
+	g.Default = g.Default.clone()
 	return g
+}
+
+func (t GeoTarget) clone() GeoTarget {
+	t.Sites, t.Bias = slices.Clone(t.Sites), slices.Clone(t.Bias)
+	return t
 }
 
 // compileTarget checks a target at the current path and compiles it.
@@ -265,7 +292,47 @@ func (c *compiler) compileTarget(t GeoTarget) target {
 	case t.Nearest && !slices.ContainsFunc(c.plan.sites, func(s site) bool { return s.known }):
 		c.problem(here, "nearest needs sites with coordinates, and none has them")
 	}
-	return target{nearest: t.Nearest, sites: c.compileSiteList(t.Sites)}
+	if !(t.Within >= 0 && t.Within <= 1) { // so that NaN is refused
+		c.problem([]string{"within"}, "within %v is out of range: want 0 to 1", t.Within)
+	}
+	if t.Limit < 0 {
+		c.problem([]string{"limit"}, "limit %d keeps nothing: want 1 or more", t.Limit)
+	}
+	if !t.Nearest && len(t.Sites) > 0 && (t.Within != 0 || t.Limit != 0 || len(t.Bias) > 0) {
+		c.problem(here, "within, limit and bias are for nearest, and the target lists its sites")
+	}
+	if t.Fence && t.Nearest && t.Limit == 0 {
+		c.problem([]string{"fence"}, "a fence needs to know what is inside: a list of sites, or the limit of the nearest")
+	}
+	to := target{nearest: t.Nearest, sites: c.compileSiteList(t.Sites), within: t.Within, limit: t.Limit, fence: t.Fence}
+	c.at(func() { to.bias = c.compileBias(t.Bias) }, "bias")
+	return to
+}
+
+// compileBias checks what makes sites seem nearer or farther, and returns it by SiteID.
+func (c *compiler) compileBias(list []SiteBias) []int {
+	if len(list) == 0 {
+		return nil
+	}
+	bias, seen := make([]int, len(c.plan.sites)), map[string]bool{}
+	for _, b := range list {
+		at := []string{b.Site}
+		id, ok := c.plan.siteByName[b.Site]
+		switch {
+		case !ok:
+			c.problem(at, "there is no site %q", b.Site)
+		case seen[b.Site]:
+			c.problem(at, "site %q is listed twice", b.Site)
+		case !c.plan.sites[id].known:
+			c.problem(at, "site %q has no coordinates, so it has no distance either", b.Site)
+		case b.Bias < -MaxBias || b.Bias > MaxBias:
+			c.problem(at, "bias %d is out of range: want %d to %d", b.Bias, -MaxBias, MaxBias)
+		default:
+			bias[id] = b.Bias
+		}
+		seen[b.Site] = true
+	}
+	return bias
 }
 
 // compileSiteList looks names up, and reports those unknown or repeated at the current path.

@@ -219,7 +219,7 @@ func (c *compiler) compilePolicies(specs []PolicySpec) {
 	for _, s := range specs {
 		c.specs[s.Name] = s
 	}
-	gc := newGeoCompiler(&p.frame, ruledRegions(specs))
+	gc := newGeoCompiler(&p.frame, ruledRegions(specs), c.measuresOf(specs))
 	add := func(s PolicySpec) {
 		c.at(func() {
 			c.checkName("policy", s.Name)

@@ -39,6 +39,7 @@ type Scratch struct {
 	reason  Reason
 	ranked  bool // candidates of live may differ in rank
 	failed  bool // there is not enough left: a stage around this chain may know better
+	closed  bool // some of lost were dropped by a stage that fails closed
 	settled int
 	rec     *recorder // nil unless explaining
 }
@@ -112,7 +113,7 @@ func (s *Scratch) begin(list []candidate, q *Query, h Health) {
 	s.key, s.now, s.pick = q.Key, q.Now, 0
 	s.scope = 0
 	s.reason = ReasonStatic
-	s.ranked, s.settled, s.failed = false, 0, false
+	s.ranked, s.settled, s.failed, s.closed = false, 0, false, false
 	s.lost, s.stack = s.lost[:0], s.stack[:0]
 
 	if cap(s.live) < len(list) {

@@ -71,6 +71,8 @@ type CandidateTrace struct {
 	Chance float64  `json:"chance,omitempty"` // weighted, multi: probability of being kept
 	Why    string   `json:"why,omitempty"`    // of a dropped one: the reason
 
+	Returned bool `json:"returned,omitempty"` // geo, fence: an earlier stage dropped it, and it is back
+
 	rank uint32
 }
 
@@ -205,6 +207,14 @@ func (r *recorder) stage(p *Plan, s *Scratch, st stage) {
 	for i := range r.before {
 		if c := &r.before[i]; !live[c.id] {
 			t.Dropped = append(t.Dropped, r.candidate(p, c))
+		}
+	}
+	was := idsOf(r.before)
+	for i := range s.live {
+		if id := s.live[i].id; !was[id] {
+			name := p.endpoints[id].Name
+			k := slices.IndexFunc(t.Kept, func(c CandidateTrace) bool { return c.Name == name })
+			t.Kept[k].Returned = true
 		}
 	}
 	st.explain(p, s, r.before, &t)

@@ -37,6 +37,7 @@ func (st healthy) run(s *Scratch) {
 			return
 		}
 	}
+	s.closed = s.closed || st.Closed
 	kept := 0
 	for _, c := range s.live {
 		if c.state.Usable() {

@@ -235,9 +235,18 @@ func randomSites(c chances, s Spec) []string {
 func randomGeo(c chances, s Spec) Geo {
 	target := func() GeoTarget {
 		if c.IntN(2) == 0 {
-			return GeoTarget{Nearest: true}
+			return GeoTarget{Sites: randomSites(c, s), Fence: c.IntN(4) == 0}
 		}
-		return GeoTarget{Sites: randomSites(c, s)}
+		to := GeoTarget{Nearest: true, Within: []float64{0, 0, 0.05, 1}[c.IntN(4)]}
+		if c.IntN(3) == 0 {
+			to.Limit, to.Fence = 1+c.IntN(3), c.IntN(2) == 0
+		}
+		for _, x := range s.Sites {
+			if x.At != nil && c.IntN(6) == 0 {
+				to.Bias = append(to.Bias, SiteBias{x.Name, c.IntN(199) - 99})
+			}
+		}
+		return to
 	}
 	g := Geo{Default: target()}
 	seen := map[netip.Prefix]bool{}

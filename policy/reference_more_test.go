@@ -35,7 +35,7 @@ func (r *naive) branches(list []Branch, drawn bool, path string) {
 		first = left[0].k
 	}
 	try := func(m member) bool {
-		r.list, r.lost, r.reason, r.failed = of(m.b, before.list), of(m.b, before.lost), before.reason, false
+		r.list, r.lost, r.reason, r.failed, r.closed = of(m.b, before.list), of(m.b, before.lost), before.reason, false, before.closed
 		outer := r.sites
 		if len(m.b.Sites) > 0 {
 			r.sites = slices.DeleteFunc(slices.Clone(m.b.Sites), func(name string) bool { return outer != nil && !slices.Contains(outer, name) })
@@ -92,7 +92,7 @@ func (r *naive) branches(list []Branch, drawn bool, path string) {
 		try(*spare)
 		kept = spare.k
 	default:
-		r.list, r.lost, r.reason = before.list, before.lost, before.reason
+		r.list, r.lost, r.reason, r.closed = before.list, before.lost, before.reason, before.closed
 	}
 	r.failed = before.failed || !works
 	if drawn && several {

@@ -17,27 +17,72 @@ type scopeCase struct {
 }
 
 // order renders what a policy is told of an address: endpoints of the service and family, best first, for each geo stage; for the first
-// no more than a take stage can keep, as nothing here looks at health.
+// no more than a take stage can keep, as nothing here looks at health. Where the first drops endpoints, only those that stay are told of; where
+// another does, what stays of those at any of the sites.
 func (c scopeCase) order(a netip.Addr) string {
 	text := ""
+	var list []EndpointSpec
+	for _, e := range c.spec.Services[0].Endpoints {
+		if ofFamily(&e, c.family) {
+			list = append(list, e)
+		}
+	}
+	some := [][]EndpointSpec{list}
 	for k, g := range c.stages {
-		row := naiveRow(c.spec, g, NoSite, netip.PrefixFrom(a, a.BitLen()))
-		var list []EndpointSpec
-		for _, e := range c.spec.Services[0].Endpoints {
-			if ofFamily(&e, c.family) {
-				list = append(list, e)
+		row, line, to := naiveRow(c.spec, g, NoSite, netip.PrefixFrom(a, a.BitLen()))
+		for _, list := range some {
+			text += c.orderOf(k, list, row, line, to) + "; "
+		}
+		if drops(g) && len(some) == 1 {
+			some = bySubsetsOfSites(list)
+		}
+	}
+	return text
+}
+
+// bySubsetsOfSites returns those of some endpoints that are at some of their sites, for all there are.
+func bySubsetsOfSites(list []EndpointSpec) (subsets [][]EndpointSpec) {
+	var sites []string
+	for _, e := range list {
+		if !slices.Contains(sites, e.Site) {
+			sites = append(sites, e.Site)
+		}
+	}
+	for bits := range 1 << len(sites) {
+		out := func(e EndpointSpec) bool { return bits>>slices.Index(sites, e.Site)&1 == 0 }
+		subsets = append(subsets, slices.DeleteFunc(slices.Clone(list), out))
+	}
+	return subsets
+}
+
+// orderOf renders the order into which stage k puts endpoints.
+func (c scopeCase) orderOf(k int, list []EndpointSpec, row, line map[string]int, to GeoTarget) (text string) {
+	var from, all []naiveEndpoint
+	for i := range list {
+		from = append(from, naiveEndpoint{e: &list[i]})
+	}
+	if to.Fence {
+		for i := range c.spec.Services[0].Endpoints {
+			if e := &c.spec.Services[0].Endpoints[i]; ofFamily(e, c.family) {
+				all = append(all, naiveEndpoint{e: e})
 			}
 		}
-		slices.SortStableFunc(list, func(a, b EndpointSpec) int { return cmp.Compare(row[a.Site], row[b.Site]) })
-		for i, e := range list {
-			if i > 0 && row[e.Site] == row[list[i-1].Site] {
-				text += "="
-			} else if k == 0 && c.take > 0 && i >= c.take {
-				break
-			}
-			text += e.Name + " "
+		from = all
+	}
+	stay := staying(from, to, line)
+	out := func(e EndpointSpec) bool { return !stay[e.Site] }
+	if left := slices.DeleteFunc(slices.Clone(list), out); len(left) > 0 {
+		list = left
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b EndpointSpec) int { return cmp.Compare(row[a.Site], row[b.Site]) })
+	for i, e := range list {
+		if i > 0 && row[e.Site] == row[list[i-1].Site] {
+			text += "="
+		} else if k == 0 && c.take > 0 && i >= c.take && !slices.ContainsFunc(c.stages[1:], func(g Geo) bool { return drops(g) }) {
+			break
 		}
-		text += "; "
+		text += e.Name + " "
 	}
 	return text
 }
@@ -235,7 +280,7 @@ func TestScopeBeyondTheBudget(t *testing.T) {
 		p := mustCompile(t, spec)
 		poor := mustCompile(t, spec)
 		poor.compileViews(nil)
-		v := viewer{stages: poor.stages, sets: map[string]uint32{}, same: map[string]*view{}}
+		v := viewer{stages: poor.stages, sets: map[string]uint32{}, same: map[string]*view{}, cuts: true}
 		v.add("", nil)
 		for i := range poor.services {
 			for pick := range poor.picks {

@@ -149,10 +149,31 @@ type GeoRule struct {
 // A GeoTarget is an ordered list of sites, or the nearest by great-circle distance. Nearest with a client of unknown place falls
 // back to the order of the Spec's sites (never to 0,0), but a client at a site without coordinates has that site first. Sites
 // equally far, to the metre, share a rank; sites without coordinates rank after those with.
+//
+// Within, Limit and Bias are of Nearest. With Within, the nearest site and those that are farther by no more than this share of its distance share a
+// rank, then of the others the nearest and those that go with it, and so on. Limit keeps, of the candidates, those at the nearest so many of
+// their sites; of sites of one rank the nearest count, then the order of the Spec.
+//
+// Fence keeps the candidates at the Sites, or at the nearest Limit of all sites of the service, even if all of them are down: then it brings back those
+// that a healthy stage dropped and fails open, unless that stage fails closed. Without any there it does nothing.
 type GeoTarget struct {
 	Nearest bool
 	Sites   []string
+	Within  float64 // [0,1]
+	Limit   int     // 0: none
+	Bias    []SiteBias
+	Fence   bool
 }
+
+// A SiteBias makes a site seem nearer or farther, as Route 53 does: at 1 to 99 its distance is less by so many per cent; at -1 to -99 it is
+// distance/(1-n/100).
+type SiteBias struct {
+	Site string
+	Bias int // [-MaxBias,MaxBias]
+}
+
+// MaxBias is the largest SiteBias.Bias, and -MaxBias the smallest.
+const MaxBias = 99
 
 // Failover keeps the first group of candidates that still has at least Threshold of its weight, and drops the others. Groups are
 // the listed Sites in order (endpoints elsewhere form a last group), or, without a list, the ranks that an earlier geo stage gave.

@@ -329,6 +329,9 @@ func candidate(k *policy.CandidateTrace) string {
 		state += " (forced)"
 	}
 	parts = append(parts, state)
+	if k.Returned {
+		parts = append(parts, "back")
+	}
 	if k.Weight != 1 {
 		parts = append(parts, fmt.Sprintf("weight %d", k.Weight))
 	}
