@@ -70,7 +70,7 @@ func (s section) keys() []string {
 	case inTarget:
 		return []string{"sites", "within", "limit", "bias", "fence"}
 	case inCanary:
-		return []string{"share", "sites"}
+		return []string{"share", "networks", "sites"}
 	case inSchedule:
 		return []string{"zone", "windows"}
 	case inWindow:
@@ -133,6 +133,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "priority": "failover", "split": "weighted"}
 	case inHealthy:
 		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
+	case inCanary:
+		return map[string]string{"site": "sites", "percent": "share", "weight": "share", "clients": "networks", "cidrs": "networks", "network": "networks"}
 	case inTarget:
 		return map[string]string{"site": "sites", "to": "sites", "max": "limit", "max_hosts": "limit", "auto_dc_limit": "limit", "tolerance": "within", "fenced": "fence", "geofence": "fence"}
 	case inSchedule:

@@ -143,7 +143,7 @@ func (f *file) onePer(v value) policy.StageSpec {
 	return policy.OnePer{}
 }
 
-// canary reads a share and sites.
+// canary reads a share, networks and sites.
 func (f *file) canary(v value) policy.StageSpec {
 	var s policy.Canary
 	if v.Kind == yaml.Null {
@@ -153,7 +153,9 @@ func (f *file) canary(v value) policy.StageSpec {
 	f.object(v, inCanary, func(key string, v value) {
 		switch key {
 		case "share":
-			s.Share, _ = f.number(v, 0, 1)
+			s.Share, _ = f.share(v, 1)
+		case "networks":
+			s.Networks = f.prefixes(v)
 		case "sites":
 			s.Sites = f.siteList(v)
 		}

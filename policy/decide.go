@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/binary"
 	"math/bits"
+	"net/netip"
 )
 
 // A Scratch is the working memory of Decide. The zero value is ready; it grows to the largest service it met and is then reused
@@ -218,11 +219,12 @@ func (s *Scratch) below(n uint64) uint64 {
 
 // A client is where a Query comes from, as numbers: a site, or the first address of a prefix, or unknown.
 type client struct {
-	kind   clientKind
-	mapped bool   // IPv4 that came in IPv6 form: scopes are 96 longer
-	site   SiteID // clientSite
-	v4     uint32 // clientV4
-	v6     u128   // clientV6
+	kind   clientKind // by what it is located
+	from   clientKind // of its address, also if it is located at a site: clientV4, clientV6 or clientUnknown
+	mapped bool       // IPv4 that came in IPv6 form: scopes are 96 longer
+	site   SiteID     // clientSite
+	v4     uint32     // clientV4
+	v6     u128       // clientV6
 }
 
 type clientKind uint8
@@ -236,20 +238,27 @@ const (
 
 // clientOf returns the client of a Query. IPv4 addresses in IPv6 form (::ffff:0:0/96) count as IPv4.
 func clientOf(q *Query) client {
+	c := addressOf(q.Client)
+	c.kind = c.from
 	if q.From != NoSite {
-		return client{kind: clientSite, site: q.From}
+		c.kind, c.site = clientSite, q.From
 	}
-	if !q.Client.IsValid() {
+	return c
+}
+
+// addressOf returns the first address of a prefix.
+func addressOf(p netip.Prefix) client {
+	if !p.IsValid() {
 		return client{}
 	}
-	addr, bits := q.Client.Addr(), q.Client.Bits()
+	addr, bits := p.Addr(), p.Bits()
 	if addr.Is4() {
 		a := addr.As4()
-		return client{kind: clientV4, v4: binary.BigEndian.Uint32(a[:]) & mask32(bits)}
+		return client{from: clientV4, v4: binary.BigEndian.Uint32(a[:]) & mask32(bits)}
 	}
 	a := u128Of(addr).and(mask128(bits))
 	if a.hi == 0 && a.lo>>32 == 0xffff {
-		return client{kind: clientV4, mapped: true, v4: uint32(a.lo)}
+		return client{from: clientV4, mapped: true, v4: uint32(a.lo)}
 	}
-	return client{kind: clientV6, v6: a}
+	return client{from: clientV6, v6: a}
 }

@@ -168,7 +168,13 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 		case k == 11 && c.IntN(5) == 0:
 			stages = append(stages, randomSchedule(c, s))
 		case k == 11 && c.IntN(3) == 0:
-			stages = append(stages, Canary{Share: []float64{0, 0.05, 0.5, 1}[c.IntN(4)], Sites: randomSites(c, s)})
+			st := Canary{Share: []float64{0, 0.05, 0.5, 1}[c.IntN(4)], Sites: randomSites(c, s)}
+			for range c.IntN(4) {
+				if p := randomPrefix(c); !slices.Contains(st.Networks, p) {
+					st.Networks = append(st.Networks, p)
+				}
+			}
+			stages = append(stages, st)
 		case k == 8:
 			stages = append(stages, []Healthy{{Threshold: 0.5}, {Min: 2}, {Threshold: 1, Min: 1}, {Closed: true}}[c.IntN(4)])
 		case k == 9 && depth > 0:

@@ -67,7 +67,7 @@ type Query struct {
 	Service ServiceID
 	Policy  PolicyID
 	Client  netip.Prefix // who asks: the client subnet (RFC 7871) or the resolver's address as a full-length prefix; its first address locates it; invalid = unknown
-	From    SiteID       // when not NoSite, locate the client at this site and ignore Client (the edge asks so)
+	From    SiteID       // when not NoSite, locate the client at this site (the edge asks so); of Client only canary stages take note then
 	Family  Family
 	Want    int    // > 0: return up to Want endpoints, and the policy's take stages do nothing
 	Key     uint64 // stable per client; for stages that stick
@@ -119,6 +119,6 @@ type Decision struct {
 	Endpoints []EndpointID // in order of preference; empty only when the service has no endpoint of the family at all
 	Tier      int          // how many of Endpoints, from the front, are equally preferred: all, unless geo ranked them; 0 if there are none
 	TTL       uint32       // seconds: upper bound from the health of endpoints that mattered; 0 = no bound
-	Scope     uint8        // prefix length, in Client's family, inside which every address gets the same decision (RFC 7871, 7.2.1); may exceed Client's length
+	Scope     uint8        // prefix length, in Client's family, inside which every address gets the same decision (RFC 7871, 7.2.1); may exceed Client's length; 0 if Query.From is set
 	Reason    Reason
 }

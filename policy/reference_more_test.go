@@ -235,6 +235,9 @@ func (r *naive) schedule(st Schedule) {
 // canary keeps what the client is for.
 func (r *naive) canary(st Canary) {
 	in := float64(mix(r.q.Key^0x63616e617279)>>32) < math.Floor(st.Share*(1<<32))
+	for _, p := range st.Networks {
+		in = in || r.q.Client.IsValid() && p.Contains(r.q.Client.Masked().Addr().Unmap())
+	}
 	other := func(x naiveEndpoint) bool { return slices.Contains(st.Sites, x.e.Site) != in }
 	kept := slices.DeleteFunc(slices.Clone(r.list), other)
 	if len(kept) > 0 && len(kept) < len(r.list) {

@@ -224,11 +224,12 @@ const (
 	SharedSubnet               // the IPv4 /24 or, of endpoints without IPv4, the IPv6 /48; those without address share none
 )
 
-// Canary sends a share of the clients, always the same ones by their Query.Key, to the endpoints at some sites, and keeps all others away from
-// them. If there are none of those that a client is for, it does nothing.
+// Canary sends a share of the clients, always the same ones by their Query.Key, and those of some networks by their Query.Client, to the endpoints
+// at some sites, and keeps all others away from them. If there are none of those that a client is for, it does nothing.
 type Canary struct {
-	Share float64 // [0,1]
-	Sites []string
+	Share    float64 // [0,1]
+	Networks []netip.Prefix
+	Sites    []string
 }
 
 // Schedule keeps, while a window is open, the candidates at its sites; of several that are open the first counts. Without any at these sites, and
