@@ -78,7 +78,7 @@ func (s section) keys() []string {
 	case inBranch:
 		return []string{"sites", "weight", "policy", "stages"}
 	case inFailover:
-		return []string{"sites", "threshold", "trickle"}
+		return []string{"sites", "order", "threshold", "trickle"}
 	case inZone:
 		return []string{"file", "allow", "ns", "soa", "ttl", "records"}
 	case inSOA:
@@ -133,6 +133,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "priority": "failover", "split": "weighted"}
 	case inHealthy:
 		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
+	case inFailover:
+		return map[string]string{"site": "sites", "groups": "sites", "regions": "order", "by_region": "order", "default": "order", "up_thresh": "threshold", "standby": "trickle"}
 	case inCanary:
 		return map[string]string{"site": "sites", "percent": "share", "weight": "share", "clients": "networks", "cidrs": "networks", "network": "networks"}
 	case inTarget:

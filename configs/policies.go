@@ -222,7 +222,7 @@ func (f *file) noArgument(v value) {
 }
 
 // geo reads "nearest", or a mapping of networks, regions and "default" to targets.
-func (f *file) geo(v value) policy.StageSpec {
+func (f *file) geo(v value) policy.Geo {
 	if v.Kind != yaml.Mapping {
 		if f.scalar(v, "nearest, or a mapping of networks and regions to sites,") && v.Value != "nearest" {
 			f.report(v.at, v.path, nearest(v.Value, []string{"nearest"}), "nearest, or a mapping such as {europe: eu-west, default: nearest}, is expected here, not "+quote(v))
@@ -324,7 +324,7 @@ func (f *file) bias(v value) (list []policy.SiteBias) {
 	return list
 }
 
-// failover reads nothing, a list of sites, a list of branches, or a mapping with sites and threshold.
+// failover reads nothing, a list of sites, a list of branches, or a mapping with more.
 func (f *file) failover(v value) policy.StageSpec {
 	var s policy.Failover
 	if v.Kind == yaml.Sequence && slices.ContainsFunc(v.Items, func(n *yaml.Node) bool { return n.Kind == yaml.Mapping }) {
@@ -337,6 +337,9 @@ func (f *file) failover(v value) policy.StageSpec {
 			switch key {
 			case "sites":
 				s.Sites = f.siteList(v)
+			case "order":
+				order := f.geo(v)
+				s.Order = &order
 			case "threshold":
 				t, ok := f.number(v, 0, 1)
 				if ok && t == 0 {

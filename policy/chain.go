@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxStages bounds the stages of a policy with all that its branches refer to.
@@ -61,16 +62,24 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 				}
 			case Failover:
 				if len(spec.Branches) > 0 {
+					if spec.Order != nil {
+						c.problem([]string{spec.stageName()}, "branches are tried in their own order")
+					}
 					st, inner := c.tree(in, spec.stageName(), spec.Branches, next)
 					depend = append(depend, inner...)
 					add(st)
 					break
 				}
 				c.chain.health = true
-				if len(spec.Sites) == 0 && !in.ranked {
+				if len(spec.Sites) == 0 && spec.Order == nil && !in.ranked {
 					c.problem([]string{spec.stageName()}, "failover needs to know what goes first: list its sites, or put a geo stage before it")
 				}
 				st := c.compileFailover(spec)
+				if spec.Order != nil {
+					if st.order = c.order(in, *spec.Order); st.order != nil {
+						depend = append(depend, scoped{st.order, in.pick})
+					}
+				}
 				if st.trickle > 0 {
 					st.salt = c.salt()
 				}
@@ -168,11 +177,19 @@ func (c *chainCompiler) geo(in *surroundings, spec Geo, before, next []StageSpec
 	if !in.inside {
 		horizon = horizonOf(before, next)
 	}
-	st := c.compileGeo(c.gc, spec, horizon, in.drops)
+	st := c.compileGeo(c.gc, spec, []string{spec.stageName()}, horizon, in.drops, false)
 	if st != nil && c.chain.geo == nil && !in.inside {
 		c.chain.geo = st
 	}
 	return st
+}
+
+// order compiles what the groups of a failover stage depend on; it returns nil if there are problems.
+func (c *chainCompiler) order(in *surroundings, spec Geo) *geo {
+	if drops(spec) {
+		c.problem([]string{"failover", "order"}, "failover keeps one group, and needs no limit and no fence: put them into a geo stage before it")
+	}
+	return c.compileGeo(c.gc, spec, []string{"failover", "order"}, 0, in.drops, true)
 }
 
 // compileHealthy checks a healthy stage and compiles it.
@@ -227,8 +244,9 @@ func horizonOf(before, after []StageSpec) int {
 	return 0
 }
 
-// compileGeo checks a geo stage and compiles it; it returns nil once there are problems, as nothing will come of it.
-func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int, known dropping) *geo {
+// compileGeo checks a geo stage, which stands somewhere below the current path, and compiles it; it returns nil once there are problems, as nothing will
+// come of it. rest says that what a target does not list shares a rank.
+func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, where []string, horizon int, known dropping, rest bool) *geo {
 	targets := make([]target, 0, len(spec.Rules)+1)
 	prefixes, regions := map[netip.Prefix]bool{}, map[string]bool{}
 	for _, r := range spec.Rules {
@@ -254,15 +272,18 @@ func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int, known drop
 				prefixes[r.Prefix] = true
 			}
 			targets = append(targets, c.compileTarget(r.To))
-		}, "geo", key)
+		}, append(slices.Clone(where), key)...)
 	}
 	if !spec.Default.Nearest && len(spec.Default.Sites) == 0 {
-		c.problem([]string{"geo"}, "geo needs a default: a site, a list of sites, or nearest")
+		c.problem(where, "%s needs a default: a site, a list of sites, or nearest", strings.Join(where, " "))
 	} else {
-		c.at(func() { targets = append(targets, c.compileTarget(spec.Default)) }, "geo", "default")
+		c.at(func() { targets = append(targets, c.compileTarget(spec.Default)) }, append(slices.Clone(where), "default")...)
 	}
 	if len(c.problems) > 0 {
 		return nil
+	}
+	for i := range targets {
+		targets[i].rest = rest && !targets[i].nearest
 	}
 	return gc.compile(cloneGeo(spec), targets, horizon, known)
 }
@@ -370,12 +391,15 @@ func (c *compiler) compileFailover(spec Failover) *failover {
 		if len(ids) == 0 {
 			return
 		}
-		st.groupOf = make([]uint32, len(c.plan.sites))
+		if spec.Order != nil {
+			c.problem(here, "failover has a list of sites, or an order that depends on the client, not both")
+		}
+		st.groupOf = make([]uint16, len(c.plan.sites))
 		for i := range st.groupOf {
-			st.groupOf[i] = uint32(len(ids)) // elsewhere
+			st.groupOf[i] = uint16(len(ids)) // elsewhere
 		}
 		for i, id := range ids {
-			st.groupOf[id] = uint32(i)
+			st.groupOf[id] = uint16(i)
 		}
 	}, spec.stageName())
 	return st

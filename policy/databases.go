@@ -221,7 +221,7 @@ func (c *compiler) measuresOf(policies []PolicySpec) []target {
 	}
 	for i := range policies {
 		for s := range policies[i].All() {
-			if g, ok := s.(Geo); ok {
+			if g := rulesOf(s); g != nil {
 				for _, r := range g.Rules {
 					add(r.To)
 				}
@@ -232,12 +232,26 @@ func (c *compiler) measuresOf(policies []PolicySpec) []target {
 	return list
 }
 
+// rulesOf returns what of a stage depends on where the client is, or nil.
+func rulesOf(s StageSpec) *Geo {
+	switch s := s.(type) {
+	case Geo:
+		return &s
+	case Failover:
+		return s.Order
+	}
+	return nil
+}
+
 // ruledRegions returns the regions that rules of policies are for.
 func ruledRegions(policies []PolicySpec) map[string]bool {
 	ruled := map[string]bool{}
 	for i := range policies {
 		for s := range policies[i].All() {
-			g, _ := s.(Geo)
+			g := rulesOf(s)
+			if g == nil {
+				continue
+			}
 			for _, r := range g.Rules {
 				if r.Region != "" {
 					ruled[RegionName(r.Region)] = true

@@ -180,3 +180,14 @@ func TestExplainCuts(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainOrder: which rule said in which order sites are tried.
+func TestExplainOrder(t *testing.T) {
+	order := Geo{Rules: []GeoRule{{Region: "europe", To: GeoTarget{Sites: []string{"ap", "eu"}}}}, Default: GeoTarget{Nearest: true}}
+	p := mustCompile(t, worldSpec(Healthy{}, Failover{Order: &order}))
+	got := p.Explain(Query{Client: netip.MustParsePrefix("192.0.2.0/24")}, healthOf(t, p, "ap1=down")).Stages[2]
+	want := "rule europe: ap, eu; ap: 0 of 1 up with weight 0 of 10: passed over; eu: 3 of 3 up with weight 30 of 30: kept"
+	if got.Note != want || got.Rule != "europe" || got.Scope != 24 {
+		t.Errorf("rule %s, scope %d\n%s, want\n%s", got.Rule, got.Scope, got.Note, want)
+	}
+}

@@ -21,6 +21,7 @@ type geo struct {
 	cuts     []cut    // by outcome; nil: none drops anything
 	places   []uint16 // of sites, as ranks, if there are cuts: see rankRow
 	known    dropping // what the stages before can have dropped, if there are cuts
+	nowhere  bool     // what becomes of endpoints at no site depends on the client too
 	stride   int      // length of an outcome: number of sites, NoSite included
 	shift    uint     // bits a rank takes
 }
@@ -140,7 +141,8 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int, known dr
 	if !cuts {
 		known = dropsNothing // it makes no difference
 	}
-	key := keyOf(spec, horizon, known)
+	rest := slices.ContainsFunc(targets, func(to target) bool { return to.rest })
+	key := keyOf(spec, horizon, known, rest)
 	if g := gc.byKey[key]; g != nil {
 		return g
 	}
@@ -161,7 +163,7 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int, known dr
 	}
 	own := slices.SortedFunc(maps.Keys(byNetwork), netip.Prefix.Compare)
 	g := &geo{
-		spec: spec, position: len(gc.stages), wide: len(gc.stages), known: known,
+		spec: spec, position: len(gc.stages), wide: len(gc.stages), known: known, nowhere: cuts || rest,
 		atlas: gc.atlas(own), stride: len(gc.sites), shift: rankBits(len(gc.sites)),
 	}
 	gc.stages = append(gc.stages, g)
@@ -209,8 +211,8 @@ func appendRow(text []byte, row []uint16) []byte {
 }
 
 // keyOf returns what two stages share if they are the same.
-func keyOf(spec Geo, horizon int, known dropping) string {
-	key := fmt.Append(nil, horizon, known, spec.Default) // names of sites have no blanks; those of regions may
+func keyOf(spec Geo, horizon int, known dropping, rest bool) string {
+	key := fmt.Append(nil, horizon, known, rest, spec.Default) // names of sites have no blanks; those of regions may
 	for _, r := range spec.Rules {
 		key = fmt.Appendf(key, " %q %v %v", r.Region, r.Prefix, r.To)
 	}

@@ -154,6 +154,9 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 			if ranked == 0 || c.IntN(2) == 0 {
 				f.Sites = randomSites(c, s)
 			}
+			if c.IntN(3) == 0 {
+				f.Sites, f.Order = nil, randomOrder(c, s)
+			}
 			stages = append(stages, f)
 		case k == 3:
 			stages = append(stages, Take{1 + c.IntN(4)})
@@ -275,6 +278,16 @@ func randomGeo(c chances, s Spec) Geo {
 		}
 	}
 	return g
+}
+
+// randomOrder is one for a failover stage.
+func randomOrder(c chances, s Spec) *Geo {
+	g := randomGeo(c, s)
+	g.Default.Limit, g.Default.Fence = 0, false
+	for i := range g.Rules {
+		g.Rules[i].To.Limit, g.Rules[i].To.Fence = 0, false
+	}
+	return &g
 }
 
 // randomQuery asks anything of a Plan.

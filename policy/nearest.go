@@ -71,6 +71,7 @@ type target struct {
 	limit   int
 	bias    []int // by SiteID; nil: none
 	fence   bool
+	rest    bool // what it does not list shares a rank
 }
 
 // biased returns the distance that a site seems to have.
@@ -98,11 +99,14 @@ func rankRow(sites []site, to target, from place) (ranks, places []uint16) {
 	for _, id := range to.sites {
 		put(id)
 	}
-	for _, s := range byDistance(sites, &to, from) {
-		if s.tied {
+	for i, s := range byDistance(sites, &to, from) {
+		if s.tied || to.rest && i > 0 {
 			rank--
 		}
 		put(s.id)
+	}
+	if to.rest && len(to.sites) < len(sites)-1 {
+		rank--
 	}
 	put(NoSite)
 	return ranks, places

@@ -431,14 +431,29 @@ func (r *naive) failover(f Failover) {
 	if threshold == 0 {
 		threshold = 0.5
 	}
-	key := func(x naiveEndpoint) []int {
-		if len(f.Sites) == 0 {
-			return x.ranks
+	sites := f.Sites
+	var row map[string]int
+	if f.Order != nil {
+		var to GeoTarget
+		if row, _, to = naiveRow(r.spec, *f.Order, r.q.From, r.q.Client); !to.Nearest {
+			row, sites = nil, to.Sites
 		}
-		if k := slices.Index(f.Sites, x.e.Site); k >= 0 {
+	}
+	key := func(x naiveEndpoint) []int {
+		switch k := slices.Index(sites, x.e.Site); {
+		case row != nil:
+			return []int{row[x.e.Site]}
+		case len(sites) == 0:
+			return x.ranks
+		case k >= 0:
 			return []int{k}
 		}
-		return []int{len(f.Sites)}
+		return []int{len(sites)}
+	}
+	for _, x := range r.list {
+		if f.Order != nil && !slices.Equal(key(x), key(r.list[0])) {
+			r.because(ReasonGeo)
+		}
 	}
 	var keys [][]int
 	for _, x := range slices.Concat(r.list, r.lost) {

@@ -12,7 +12,8 @@ type scopeCase struct {
 	spec   Spec
 	plan   *Plan
 	stages []Geo
-	take   int // 0: there is no take stage
+	groups *Geo // a failover stage goes by, instead
+	take   int  // 0: there is no take stage
 	family Family
 }
 
@@ -27,11 +28,26 @@ func (c scopeCase) order(a netip.Addr) string {
 			list = append(list, e)
 		}
 	}
+	if c.groups != nil {
+		row, _, to := naiveRow(c.spec, *c.groups, NoSite, netip.PrefixFrom(a, a.BitLen()))
+		if !to.Nearest {
+			for site := range row {
+				if row[site] = slices.Index(to.Sites, site); row[site] < 0 {
+					row[site] = len(to.Sites)
+				}
+			}
+		}
+		return orderOf(list, row, len(list))
+	}
 	some := [][]EndpointSpec{list}
 	for k, g := range c.stages {
 		row, line, to := naiveRow(c.spec, g, NoSite, netip.PrefixFrom(a, a.BitLen()))
+		most := len(list)
+		if k == 0 && c.take > 0 && !slices.ContainsFunc(c.stages[1:], func(g Geo) bool { return drops(g) }) {
+			most = c.take
+		}
 		for _, list := range some {
-			text += c.orderOf(k, list, row, line, to) + "; "
+			text += orderOf(c.left(list, line, to), row, most) + "; "
 		}
 		if drops(g) && len(some) == 1 {
 			some = bySubsetsOfSites(list)
@@ -55,31 +71,36 @@ func bySubsetsOfSites(list []EndpointSpec) (subsets [][]EndpointSpec) {
 	return subsets
 }
 
-// orderOf renders the order into which stage k puts endpoints.
-func (c scopeCase) orderOf(k int, list []EndpointSpec, row, line map[string]int, to GeoTarget) (text string) {
-	var from, all []naiveEndpoint
+// left returns which of some endpoints a target leaves.
+func (c scopeCase) left(list []EndpointSpec, line map[string]int, to GeoTarget) []EndpointSpec {
+	var from []naiveEndpoint
 	for i := range list {
 		from = append(from, naiveEndpoint{e: &list[i]})
 	}
 	if to.Fence {
+		from = nil
 		for i := range c.spec.Services[0].Endpoints {
 			if e := &c.spec.Services[0].Endpoints[i]; ofFamily(e, c.family) {
-				all = append(all, naiveEndpoint{e: e})
+				from = append(from, naiveEndpoint{e: e})
 			}
 		}
-		from = all
 	}
 	stay := staying(from, to, line)
-	out := func(e EndpointSpec) bool { return !stay[e.Site] }
-	if left := slices.DeleteFunc(slices.Clone(list), out); len(left) > 0 {
-		list = left
+	left := slices.DeleteFunc(slices.Clone(list), func(e EndpointSpec) bool { return !stay[e.Site] })
+	if len(left) == 0 {
+		return list
 	}
+	return left
+}
+
+// orderOf renders the order into which ranks put endpoints, as far as so many of them, and those as good as the last.
+func orderOf(list []EndpointSpec, row map[string]int, most int) (text string) {
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b EndpointSpec) int { return cmp.Compare(row[a.Site], row[b.Site]) })
 	for i, e := range list {
 		if i > 0 && row[e.Site] == row[list[i-1].Site] {
 			text += "="
-		} else if k == 0 && c.take > 0 && i >= c.take && !slices.ContainsFunc(c.stages[1:], func(g Geo) bool { return drops(g) }) {
+		} else if i >= most {
 			break
 		}
 		text += e.Name + " "
@@ -107,7 +128,11 @@ func (c scopeCase) edges() []netip.Addr {
 			add(netip.PrefixFrom(r.Last(), r.Last().BitLen()))
 		}
 	}
-	for _, g := range c.stages {
+	stages := c.stages
+	if c.groups != nil {
+		stages = []Geo{*c.groups}
+	}
+	for _, g := range stages {
 		for _, r := range g.Rules {
 			if r.Prefix.IsValid() {
 				add(r.Prefix)
@@ -145,6 +170,10 @@ func TestScopeIsExact(t *testing.T) {
 		if r.IntN(2) == 0 {
 			c.take = 1 + r.IntN(3)
 			policy.Stages = append(policy.Stages, Weighted{}, Take{c.take})
+		}
+		if r.IntN(5) == 0 {
+			c.groups = randomOrder(r, c.spec)
+			policy.Stages = []StageSpec{Failover{Order: c.groups}}
 		}
 		c.spec.Policies = []PolicySpec{policy}
 		c.spec.Services = c.spec.Services[:1]
@@ -280,7 +309,7 @@ func TestScopeBeyondTheBudget(t *testing.T) {
 		p := mustCompile(t, spec)
 		poor := mustCompile(t, spec)
 		poor.compileViews(nil)
-		v := viewer{stages: poor.stages, sets: map[string]uint32{}, same: map[string]*view{}, cuts: true}
+		v := viewer{stages: poor.stages, sets: map[string]uint32{}, same: map[string]*view{}, nowhere: true}
 		v.add("", nil)
 		for i := range poor.services {
 			for pick := range poor.picks {

@@ -176,7 +176,8 @@ type SiteBias struct {
 const MaxBias = 99
 
 // Failover keeps the first group of candidates that still has at least Threshold of its weight, and drops the others. Groups are
-// the listed Sites in order (endpoints elsewhere form a last group), or, without a list, the ranks that an earlier geo stage gave.
+// the listed Sites in order (endpoints elsewhere form a last group), or, without a list, the ranks that an earlier geo stage gave. With Order the
+// list depends on where the client is: that of the rule that a geo stage would follow; with nearest each distance is a group. It has no limit and no fence.
 // A group's weight is that of its candidates and of those that a healthy stage dropped; if all of it is 0, their numbers count. What
 // is down counts as missing even if no healthy stage dropped it. If no group has Threshold, the first group with any candidate up is
 // kept, or with any left.
@@ -188,6 +189,7 @@ const MaxBias = 99
 // up is kept, or else the first that has any.
 type Failover struct {
 	Sites     []string
+	Order     *Geo    // instead of Sites
 	Threshold float64 // (0,1]; 0 means 0.5
 	Trickle   float64 // [0,0.5]
 	Branches  []Branch

@@ -64,6 +64,13 @@ func TestStages(t *testing.T) {
 	nearest := Geo{Default: GeoTarget{Nearest: true}}
 	sites := func(names ...string) GeoTarget { return GeoTarget{Sites: names} }
 	fence := func(names ...string) GeoTarget { return GeoTarget{Sites: names, Fence: true} }
+	order := Failover{Order: &Geo{
+		Rules: []GeoRule{
+			{Region: "europe", To: sites("eu", "ap")},
+			{Prefix: netip.MustParsePrefix("198.51.100.128/25"), To: sites("ap")},
+		},
+		Default: sites("us", "eu"),
+	}}
 	const allDown = "eu1=down us1=down eu2=down ap1=down us2=down eu3=down none1=down "
 	for _, tt := range []struct {
 		name   string
@@ -134,6 +141,14 @@ func TestStages(t *testing.T) {
 		{"failover without healthy keeps the down of its group", []StageSpec{nearest, Failover{}}, "198.51.100.9/32", "us1=down", "us1 us2 geo"},
 		{"failover without healthy, all down", []StageSpec{nearest, Failover{}}, "198.51.100.9/32", allDown, "us1 us2 geo"},
 		{"failover skips a site of which the family has nothing", []StageSpec{Healthy{}, Failover{Sites: []string{"ap", "us"}}}, "", "ap1=drained!", "us1 us2 override"},
+
+		{"failover, an order for a region", []StageSpec{Healthy{}, order}, "192.0.2.1/32", "", "eu1 eu2 eu3 geo"},
+		{"failover, the second of a region", []StageSpec{Healthy{}, order}, "192.0.2.1/32", "eu1=down eu2=down", "ap1 failover"},
+		{"failover, what a region does not list", []StageSpec{Healthy{}, order}, "192.0.2.1/32", "eu1=down eu2=down eu3=down ap1=down", "us1 us2 none1 failover"},
+		{"failover, an order for others", []StageSpec{Healthy{}, order}, "198.51.100.1/32", "", "us1 us2 geo"},
+		{"failover, an order for a network", []StageSpec{Healthy{}, order}, "198.51.100.129/32", "", "ap1 geo"},
+		{"failover, nobody knows where", []StageSpec{Healthy{}, order, Weighted{}, Take{1}}, "", "us1=down us2=down eu1=down eu2=down ap1=down none1=down", "eu3 failover"},
+		{"failover to the nearest", []StageSpec{Healthy{}, Failover{Order: &Geo{Default: GeoTarget{Nearest: true}}}}, "100.64.1.1/32", "us1=down us2=down", "eu1 eu2 eu3 failover"},
 
 		{"weighted within ranks", []StageSpec{Healthy{}, nearest, Weighted{}, Take{1}}, "203.0.113.1/32", "eu1=down eu3=down", "eu2 geo"},
 		{"weighted of one", []StageSpec{Take{1}, Weighted{}}, "", "", "eu1 static"},

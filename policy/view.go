@@ -39,7 +39,7 @@ type viewer struct {
 	views   [][]*view
 	same    map[string]*view // by stage and what is told apart
 	horizon int              // the farthest of the stages: more endpoints at one site need not be counted
-	cuts    bool             // one of the stages drops what is not where the client is to go: endpoints at no site too
+	nowhere bool             // endpoints at no site matter to one of the stages
 	before  *Plan            // whose views of the same stages are good; nil: of none
 	budget  int
 }
@@ -49,7 +49,7 @@ func (p *Plan) compileViews(before *Plan) {
 	v := viewer{stages: p.stages, sets: map[string]uint32{}, same: map[string]*view{}, before: before, budget: viewBudget}
 	for _, g := range v.stages {
 		v.horizon = max(v.horizon, g.horizon)
-		v.cuts = v.cuts || g.cuts != nil
+		v.nowhere = v.nowhere || g.nowhere
 	}
 	v.add("", nil)
 	for i := range p.services {
@@ -83,7 +83,7 @@ func (v *viewer) set(list []candidate, pick *selection) uint32 {
 	var at []presence
 	for i := range list {
 		id := list[i].site
-		if id == NoSite && !v.cuts || !pick.has(id) { // last, whoever the client is
+		if id == NoSite && !v.nowhere || !pick.has(id) { // last, whoever the client is
 			continue
 		}
 		k, ok := slices.BinarySearchFunc(at, id, func(p presence, id SiteID) int { return cmp.Compare(p.site, id) })
