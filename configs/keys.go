@@ -19,6 +19,7 @@ const (
 	inHealthy     section = "policies.*[].healthy"
 	inTarget      section = "policies.*[].geo.*"
 	inFailover    section = "policies.*[].failover"
+	inWeighted    section = "policies.*[].weighted"
 	inCanary      section = "policies.*[].canary"
 	inSchedule    section = "policies.*[].schedule"
 	inWindow      section = "policies.*[].schedule.windows[]"
@@ -42,7 +43,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inWeighted, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -69,6 +70,8 @@ func (s section) keys() []string {
 		return []string{"threshold", "min"}
 	case inTarget:
 		return []string{"sites", "within", "limit", "bias", "fence"}
+	case inWeighted:
+		return []string{"by"}
 	case inCanary:
 		return []string{"share", "networks", "sites"}
 	case inSchedule:
@@ -133,6 +136,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "priority": "failover", "split": "weighted"}
 	case inHealthy:
 		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
+	case inWeighted:
+		return map[string]string{"group": "by", "group_by": "by", "grouped": "by", "per": "by"}
 	case inFailover:
 		return map[string]string{"site": "sites", "groups": "sites", "regions": "order", "by_region": "order", "default": "order", "up_thresh": "threshold", "standby": "trickle"}
 	case inCanary:

@@ -111,8 +111,9 @@ func (f *file) healthy(v value) policy.StageSpec {
 	return s
 }
 
-// weighted reads nothing, "multi", or a list of branches.
+// weighted reads nothing, "multi", a list of branches, or a mapping that says what groups share.
 func (f *file) weighted(v value) policy.StageSpec {
+	const want = "nothing, multi, a list of branches, or a mapping such as {by: site} is expected here, not "
 	switch {
 	case v.Kind == yaml.Null:
 		return policy.Weighted{}
@@ -121,26 +122,35 @@ func (f *file) weighted(v value) policy.StageSpec {
 	case v.Kind == yaml.Scalar && v.Value == "multi":
 		return policy.Weighted{Multi: true}
 	case v.Kind == yaml.Scalar:
-		f.report(v.at, v.path, nearest(v.Value, []string{"multi"}), "nothing, multi, or a list of branches is expected here, not "+quote(v))
-	default:
-		f.errorf(v, "nothing, multi, or a list of branches is expected here, not %s", v.Kind)
+		f.report(v.at, v.path, nearest(v.Value, []string{"multi"}), want+quote(v))
+		return policy.Weighted{}
 	}
-	return policy.Weighted{}
+	s := policy.Weighted{Grouped: true}
+	f.object(v, inWeighted, func(key string, v value) { s.By = f.shared(v) })
+	f.require(v, "by", "what the members of a group share: site or subnet")
+	return s
 }
 
 // onePer reads what the endpoints share of which one is kept.
 func (f *file) onePer(v value) policy.StageSpec {
+	if v.Kind != yaml.Scalar {
+		f.errorf(v, "one_per needs to know of what: one_per: site, or one_per: subnet")
+		return policy.OnePer{}
+	}
+	return policy.OnePer{By: f.shared(v)}
+}
+
+// shared reads what endpoints share.
+func (f *file) shared(v value) policy.Shared {
 	switch {
 	case v.Kind == yaml.Scalar && v.Value == "site":
-		return policy.OnePer{By: policy.SharedSite}
+		return policy.SharedSite
 	case v.Kind == yaml.Scalar && v.Value == "subnet":
-		return policy.OnePer{By: policy.SharedSubnet}
-	case v.Kind == yaml.Scalar:
+		return policy.SharedSubnet
+	case f.scalar(v, "site or subnet"):
 		f.report(v.at, v.path, nearest(v.Value, []string{"site", "subnet"}), "site or subnet is expected here, not "+quote(v))
-	default:
-		f.errorf(v, "one_per needs to know of what: one_per: site, or one_per: subnet")
 	}
-	return policy.OnePer{}
+	return policy.SharedSite
 }
 
 // canary reads a share, networks and sites.

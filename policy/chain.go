@@ -85,6 +85,9 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 				}
 				add(st)
 			case Weighted:
+				if spec.Grouped && (spec.Multi || len(spec.Branches) > 0) {
+					c.problem([]string{spec.stageName()}, "groups are drawn of endpoints, one after the other: neither multi nor branches have any")
+				}
 				switch {
 				case len(spec.Branches) > 0:
 					salt := c.salt()
@@ -94,6 +97,9 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 					add(st)
 				case spec.Multi:
 					add(multi{salt: c.salt()})
+				case spec.Grouped:
+					c.checkShared(spec.stageName(), spec.By)
+					add(grouped{c.weighted(in, spec.stageName(), next), onePer{spec.By}})
 				default:
 					add(c.weighted(in, spec.stageName(), next))
 				}
@@ -107,9 +113,7 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 				depend = append(depend, scoped{st, in.pick})
 				add(st)
 			case OnePer:
-				if spec.By > SharedSubnet {
-					c.problem([]string{spec.stageName()}, "there is nothing number %d that endpoints share", spec.By)
-				}
+				c.checkShared(spec.stageName(), spec.By)
 				add(onePer{spec.By})
 			case Canary:
 				st := c.compileCanary(spec)
@@ -190,6 +194,13 @@ func (c *chainCompiler) order(in *surroundings, spec Geo) *geo {
 		c.problem([]string{"failover", "order"}, "failover keeps one group, and needs no limit and no fence: put them into a geo stage before it")
 	}
 	return c.compileGeo(c.gc, spec, []string{"failover", "order"}, 0, in.drops, true)
+}
+
+// checkShared checks what endpoints share.
+func (c *compiler) checkShared(stage string, by Shared) {
+	if by > SharedSubnet {
+		c.problem([]string{stage}, "there is nothing number %d that endpoints share", by)
+	}
 }
 
 // compileHealthy checks a healthy stage and compiles it.

@@ -9,16 +9,18 @@ import (
 // A Scratch is the working memory of Decide. The zero value is ready; it grows to the largest service it met and is then reused
 // without allocation. It must not be used by two goroutines at once: give each worker its own.
 type Scratch struct {
-	live  []candidate // still in the running; the first settled of them are in order of rank, and before all others
-	lost  []candidate // dropped by a healthy stage: a failover stage counts their weight as missing
-	rest  []candidate // room for lead and draw
-	keys  []uint32    // room for failover
-	sums  []uint64    // room for draw
-	stack []candidate // what the stages with branches that are running were given
-	keyed []keyed     // room for stick
-	seen  []uint32    // room for onePer: epochs, by group
-	epoch uint32
-	out   []EndpointID // what the Decision points to
+	live    []candidate // still in the running; the first settled of them are in order of rank, and before all others
+	lost    []candidate // dropped by a healthy stage: a failover stage counts their weight as missing
+	rest    []candidate // room for lead and draw
+	keys    []uint32    // room for failover
+	sums    []uint64    // room for draw
+	stack   []candidate // what the stages with branches that are running were given
+	keyed   []keyed     // room for stick
+	seen    []uint32    // room for onePer: epochs, by group
+	groupOf []uint32    // room for gather: groups, by what their members share
+	first   []uint32    // room for gather
+	epoch   uint32
+	out     []EndpointID // what the Decision points to
 
 	client  client
 	views   []*view // what the endpoints at hand can tell of the outcomes of geo stages, by position

@@ -132,7 +132,7 @@ func randomEndpoint(c chances, sites []SiteSpec, k int) EndpointSpec {
 		e.Host, e.Port = "h.example", 443
 	}
 	if family != 0 {
-		e.V4 = netip.AddrFrom4([4]byte{192, 0, 2, byte(k + 1)})
+		e.V4 = netip.AddrFrom4([4]byte{192, 0, byte(k % 3), byte(k + 1)})
 	}
 	if family != 1 {
 		e.V6 = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(k + 1)})
@@ -161,7 +161,7 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 		case k == 3:
 			stages = append(stages, Take{1 + c.IntN(4)})
 		case k == 4:
-			stages = append(stages, Weighted{Multi: c.IntN(3) == 0})
+			stages = append(stages, []StageSpec{Weighted{}, Weighted{Multi: true}, Weighted{Grouped: true}, Weighted{Grouped: true, By: SharedSubnet}}[c.IntN(4)])
 		case k == 5:
 			stages = append(stages, Shuffle{})
 		case k == 6:

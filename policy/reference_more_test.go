@@ -169,27 +169,52 @@ func (r *naive) byKey(key uint64, because Reason, even bool) {
 	})
 }
 
+// sharedBy names what an endpoint shares with others; "" if it shares nothing.
+func sharedBy(x naiveEndpoint, by Shared) string {
+	switch {
+	case by == SharedSite:
+		return x.e.Site
+	case x.e.V4.IsValid():
+		return netip.PrefixFrom(x.e.V4, 24).Masked().String()
+	case x.e.V6.IsValid():
+		return netip.PrefixFrom(x.e.V6, 48).Masked().String()
+	}
+	return ""
+}
+
 // onePer keeps the first of each site or subnet.
 func (r *naive) onePer(by Shared) {
 	r.order()
 	var kept []naiveEndpoint
 	seen := map[string]bool{}
 	for _, x := range r.list {
-		group := x.e.Site
-		if by == SharedSubnet {
-			group = ""
-			if x.e.V4.IsValid() {
-				group = netip.PrefixFrom(x.e.V4, 24).Masked().String()
-			} else if x.e.V6.IsValid() {
-				group = netip.PrefixFrom(x.e.V6, 48).Masked().String()
-			}
-		}
+		group := sharedBy(x, by)
 		if group == "" || !seen[group] {
 			kept = append(kept, x)
 		}
 		seen[group] = true
 	}
 	r.list = kept
+}
+
+// grouped has the members of each group follow the first of them that is drawn.
+func (r *naive) grouped(by Shared) {
+	r.weighted(false)
+	var done []naiveEndpoint
+	for len(r.list) > 0 {
+		first := r.list[0]
+		with := func(x naiveEndpoint) bool {
+			same := sharedBy(x, by) == sharedBy(first, by) && sharedBy(x, by) != ""
+			return x.id == first.id || same && slices.Equal(x.ranks, first.ranks)
+		}
+		for _, x := range r.list {
+			if with(x) {
+				done = append(done, x)
+			}
+		}
+		r.list = slices.DeleteFunc(slices.Clone(r.list), with)
+	}
+	r.list = done
 }
 
 // schedule keeps those at the sites of the first window that is open: it looks at every minute of the week to come.

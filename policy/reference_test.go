@@ -137,6 +137,8 @@ func (r *naive) run(stages []StageSpec, path string) {
 				r.branches(stage.Branches, true, here)
 			case stage.Multi:
 				r.multi()
+			case stage.Grouped:
+				r.grouped(stage.By)
 			default:
 				r.weighted(false)
 			}

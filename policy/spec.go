@@ -202,9 +202,14 @@ type Failover struct {
 //
 // With Multi it keeps each candidate with probability weight/max, of those of its rank, and drops the others: those of the largest weight always
 // stay. The order is not changed.
+//
+// With Grouped it first draws one of the groups of those that share something, by the sum of their weights, then an order inside it, and then the
+// next group. Those that share nothing are groups by themselves; groups without weight come after all others.
 type Weighted struct {
 	Branches []Branch
 	Multi    bool
+	Grouped  bool
+	By       Shared // of Grouped
 }
 
 // Shuffle is Weighted as if all weights were 1.
