@@ -21,6 +21,7 @@ const (
 	inFailover    section = "policies.*[].failover"
 	inWeighted    section = "policies.*[].weighted"
 	inCanary      section = "policies.*[].canary"
+	inShed        section = "policies.*[].shed"
 	inSchedule    section = "policies.*[].schedule"
 	inWindow      section = "policies.*[].schedule.windows[]"
 	inBranch      section = "policies.*[].weighted[]"
@@ -43,7 +44,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inWeighted, inCanary, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inWeighted, inCanary, inShed, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -61,11 +62,11 @@ func (s section) keys() []string {
 	case inService:
 		return []string{"endpoints", "from", "probe"}
 	case inEndpoint:
-		return []string{"name", "address", "host", "text", "alpn", "port", "site", "weight", "meta"}
+		return []string{"name", "address", "host", "text", "alpn", "port", "site", "weight", "load", "meta"}
 	case inProbe:
 		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall"}
 	case inStage:
-		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "take"}
+		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "shed", "take"}
 	case inHealthy:
 		return []string{"threshold", "min"}
 	case inTarget:
@@ -74,6 +75,8 @@ func (s section) keys() []string {
 		return []string{"by"}
 	case inCanary:
 		return []string{"share", "networks", "sites"}
+	case inShed:
+		return []string{"low", "high"}
 	case inSchedule:
 		return []string{"zone", "windows"}
 	case inWindow:
@@ -133,7 +136,7 @@ func (s section) synonyms() map[string]string {
 	case inProbe:
 		return map[string]string{"interval": "every", "path": "http", "url": "http", "type": "http", "sni": "server_name", "expect": "status", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall"}
 	case inStage:
-		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "priority": "failover", "split": "weighted"}
+		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "shed_load": "shed", "overflow": "shed", "priority": "failover", "split": "weighted"}
 	case inHealthy:
 		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
 	case inWeighted:
@@ -144,6 +147,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"site": "sites", "percent": "share", "weight": "share", "clients": "networks", "cidrs": "networks", "network": "networks"}
 	case inTarget:
 		return map[string]string{"site": "sites", "to": "sites", "max": "limit", "max_hosts": "limit", "auto_dc_limit": "limit", "tolerance": "within", "fenced": "fence", "geofence": "fence"}
+	case inShed:
+		return map[string]string{"low_watermark": "low", "high_watermark": "high", "target": "low", "capacity": "high", "from": "low", "to": "high"}
 	case inSchedule:
 		return map[string]string{"timezone": "zone", "time_zone": "zone", "tz": "zone", "times": "windows"}
 	case inWindow:
@@ -182,7 +187,7 @@ func (s section) later(key string) string {
 	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",
 		"services.*.probe/exec", "services.*.probe/udp":
 		return "use http, https or tcp"
-	case "policies.*[]/shed", "policies.*[]/views", "policies.*[]/subnet":
+	case "policies.*[]/views", "policies.*[]/subnet":
 		return "the stages are " + strings.Join(inStage.keys(), ", ")
 	case "zones.*/dnssec":
 		return "leave it out: zones are served unsigned"

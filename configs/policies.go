@@ -75,6 +75,8 @@ func (f *file) stageOf(name string, v value) policy.StageSpec {
 		return f.canary(v)
 	case "schedule":
 		return f.schedule(v)
+	case "shed":
+		return f.shed(v)
 	case "take":
 		if v.Kind == yaml.Null {
 			f.errorf(v, "take needs to know how many: take: 2")
@@ -170,6 +172,26 @@ func (f *file) canary(v value) policy.StageSpec {
 			s.Sites = f.siteList(v)
 		}
 	})
+	return s
+}
+
+// shed reads two watermarks.
+func (f *file) shed(v value) policy.StageSpec {
+	s := policy.Shed{High: 1}
+	if v.Kind == yaml.Null {
+		f.errorf(v, "shed needs two watermarks: shed: {low: 70%%, high: 90%%}")
+		return s
+	}
+	f.object(v, inShed, func(key string, v value) {
+		switch key {
+		case "low":
+			s.Low, _ = f.share(v, 1)
+		case "high":
+			s.High, _ = f.share(v, 1)
+		}
+	})
+	f.requireBeside(v, "low", "the load up to which all clients stay, such as 70%")
+	f.requireBeside(v, "high", "the load at which all clients leave, such as 90%")
 	return s
 }
 

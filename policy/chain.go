@@ -119,6 +119,12 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 				st := c.compileCanary(spec)
 				depend = append(depend, scoped{st, in.pick})
 				add(st)
+			case Shed:
+				c.chain.health = true
+				st := c.compileShed(spec)
+				depend = append(depend, scoped{st, in.pick})
+				in.ranked = true
+				add(st)
 			case Schedule:
 				add(c.compileSchedule(spec))
 			case Take:
@@ -201,6 +207,22 @@ func (c *compiler) checkShared(stage string, by Shared) {
 	if by > SharedSubnet {
 		c.problem([]string{stage}, "there is nothing number %d that endpoints share", by)
 	}
+}
+
+// compileShed checks a shed stage and compiles it.
+func (c *compiler) compileShed(spec Shed) *shed {
+	for _, x := range []struct {
+		name string
+		mark float64
+	}{{"low", spec.Low}, {"high", spec.High}} {
+		if !(x.mark >= 0 && x.mark <= 1) { // so that NaN is refused
+			c.problem([]string{spec.stageName(), x.name}, "%s %v is out of range: want 0 to 1", x.name, x.mark)
+		}
+	}
+	if spec.Low >= spec.High {
+		c.problem([]string{spec.stageName()}, "low %v has to be less than high %v", spec.Low, spec.High)
+	}
+	return &shed{LoadOf(spec.Low), LoadOf(spec.High)}
 }
 
 // compileHealthy checks a healthy stage and compiles it.

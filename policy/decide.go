@@ -18,6 +18,8 @@ type Scratch struct {
 	keyed   []keyed     // room for stick
 	seen    []uint32    // room for onePer: epochs, by group
 	groupOf []uint32    // room for gather: groups, by what their members share
+	takers  []taker     // room for shed
+	health  Health      // of the Query, for stages that look at loads
 	first   []uint32    // room for gather
 	epoch   uint32
 	out     []EndpointID // what the Decision points to
@@ -49,7 +51,7 @@ type Scratch struct {
 
 // Forget lets go of the Plan of the last Query, of which a Scratch holds a part until the next. It keeps its room.
 func (s *Scratch) Forget() {
-	s.views, s.rec, s.plan, s.sets, s.picks, s.all = nil, nil, nil, nil, nil, nil
+	s.views, s.rec, s.plan, s.sets, s.picks, s.all, s.health = nil, nil, nil, nil, nil, nil, Health{}
 }
 
 // A candidate is an endpoint on its way through the stages: 16 bytes, copied freely.
@@ -110,7 +112,7 @@ func (s *Scratch) viewsOf(pick uint32) []*view { return s.plan.views[s.sets[pick
 
 // begin sets the Scratch up for a Query over a list of candidates.
 func (s *Scratch) begin(list []candidate, q *Query, h Health) {
-	s.client, s.all = clientOf(q), list
+	s.client, s.all, s.health = clientOf(q), list, h
 	s.seed, s.joint = q.Dice, q.Joint
 	s.want = q.Want
 	s.key, s.now, s.pick = q.Key, q.Now, 0

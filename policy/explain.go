@@ -69,6 +69,7 @@ type CandidateTrace struct {
 	Km     *float64 `json:"km,omitempty"`     // geo: distance of the site from the client
 	Share  float64  `json:"share,omitempty"`  // weighted: probability of being drawn first among those of its rank
 	Chance float64  `json:"chance,omitempty"` // weighted, multi: probability of being kept
+	Load   float64  `json:"load,omitempty"`   // shed, sticky: share of what it can take that it has to do
 	Why    string   `json:"why,omitempty"`    // of a dropped one: the reason
 
 	Returned bool `json:"returned,omitempty"` // geo, fence: an earlier stage dropped it, and it is back
@@ -115,6 +116,9 @@ type recorder struct {
 	before []candidate
 	lost   []candidate // as before the stage
 	groups []group     // written by failover
+	takers []taker     // written by shed
+	home   int         // of takers, as shed chose
+	to     int         // the same
 
 	inside   []StageTrace  // of the branch that was run last
 	branches []BranchTrace // of the stage with branches that was run last

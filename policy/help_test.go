@@ -170,6 +170,8 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 			stages = append(stages, OnePer{Shared(c.IntN(2))})
 		case k == 11 && c.IntN(5) == 0:
 			stages = append(stages, randomSchedule(c, s))
+		case k == 11 && c.IntN(2) == 0:
+			stages = append(stages, []Shed{{0.5, 0.9}, {0, 1}, {0.001, 0.002}, {0.3, 0.301}}[c.IntN(4)])
 		case k == 11 && c.IntN(3) == 0:
 			st := Canary{Share: []float64{0, 0.05, 0.5, 1}[c.IntN(4)], Sites: randomSites(c, s)}
 			for range c.IntN(4) {
@@ -325,7 +327,7 @@ func randomHealth(c chances, p *Plan) Health {
 	h := NewHealth(p.NumEndpoints())
 	whole := c.IntN(8)
 	for id := range p.NumEndpoints() {
-		v := Verdict{State: State(c.IntN(4)), Forced: c.IntN(3) == 0, TTL: uint32(c.IntN(3) * 5)}
+		v := Verdict{State: State(c.IntN(4)), Forced: c.IntN(3) == 0, TTL: uint32(c.IntN(3) * 5), Load: Load([]int{0, 1, 300, 600, 700, 899, 900, 5000}[c.IntN(8)])}
 		switch whole {
 		case 0:
 			v.State = Down

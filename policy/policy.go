@@ -87,15 +87,16 @@ const (
 	ReasonCanary                 // the client is, or is not, one of those who try what is new
 	ReasonSchedule               // by the time
 	ReasonGeo                    // by where the client is
+	ReasonShed                   // where the client would go has too much to do
 	ReasonFailover               // a preferred group was passed over
 	ReasonOverride               // an operator's override removed an endpoint
 	ReasonFailOpen               // nothing healthy was left, so everything counts as up
 )
 
 // reasonNames is indexed by Reason.
-var reasonNames = [...]string{"static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fail_open"}
+var reasonNames = [...]string{"static", "weight", "sticky", "canary", "schedule", "geo", "shed", "failover", "override", "fail_open"}
 
-// String returns "static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override" or "fail_open": the words of metric labels.
+// String returns "static", "weight", "sticky", "canary", "schedule", "geo", "shed", "failover", "override" or "fail_open": the words of metric labels.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]

@@ -51,7 +51,7 @@ func (r *naive) branches(list []Branch, drawn bool, path string) {
 		i := 0
 		if drawn && r.q.Joint {
 			for j := range left {
-				x, y := placeOf(dice^mix(uint64(left[j].k)+1), left[j].b.Weight), placeOf(dice^mix(uint64(left[i].k)+1), left[i].b.Weight)
+				x, y := placeOf(dice^mix(uint64(left[j].k)+1), float64(left[j].b.Weight)), placeOf(dice^mix(uint64(left[i].k)+1), float64(left[i].b.Weight))
 				if slices.Compare(x[:], y[:]) < 0 {
 					i = j
 				}
@@ -134,12 +134,12 @@ func (r *naive) sticky() {
 }
 
 // placeOf is where a hash leads among others, the plain way: by its logarithm over the weight.
-func placeOf(hash uint64, weight uint32) [2]float64 {
+func placeOf(hash uint64, weight float64) [2]float64 {
 	far := 64 - math.Floor(math.Log2(float64(mix(hash)|1))*(1<<16))/(1<<16)
 	if weight == 0 {
 		return [2]float64{1, far}
 	}
-	return [2]float64{0, far / float64(weight)}
+	return [2]float64{0, far / weight}
 }
 
 // hash returns the hash of an endpoint's name.
@@ -158,7 +158,7 @@ func (r *naive) byKey(key uint64, because Reason, even bool) {
 		if even {
 			return placeOf(key^r.hash(x), 1)
 		}
-		return placeOf(key^r.hash(x), x.e.Weight)
+		return placeOf(key^r.hash(x), float64(x.e.Weight))
 	}
 	slices.SortStableFunc(r.list, func(a, b naiveEndpoint) int {
 		if c := slices.Compare(a.ranks, b.ranks); c != 0 {
@@ -215,6 +215,112 @@ func (r *naive) grouped(by Shared) {
 		r.list = slices.DeleteFunc(slices.Clone(r.list), with)
 	}
 	r.list = done
+}
+
+// A naiveTaker is a site, or an endpoint at none, that clients can be sent to.
+type naiveTaker struct {
+	name         string
+	hash         uint64
+	ranks        []int
+	weight       float64 // lost ones included
+	load, room   float64
+	up, leaves   bool
+	upWeight, of float64
+}
+
+// takers lists what is there for the client, by what is up and how much it has to do.
+func (r *naive) takers(st Shed) (list []*naiveTaker, of map[EndpointID]*naiveTaker) {
+	of = map[EndpointID]*naiveTaker{}
+	bySite := map[string]*naiveTaker{}
+	for i, x := range slices.Concat(r.list, r.lost) {
+		t := bySite[x.e.Site]
+		if t == nil || x.e.Site == "" {
+			t = &naiveTaker{name: x.e.Site, hash: hashOf(x.e.Site), ranks: x.ranks}
+			if x.e.Site == "" {
+				t.name, t.hash = x.e.Name, r.hash(x)
+			}
+			bySite[x.e.Site] = t
+			list = append(list, t)
+		}
+		of[x.id] = t
+		t.weight += float64(x.e.Weight)
+		if i < len(r.list) && x.up {
+			t.up = true
+			t.upWeight += float64(x.e.Weight)
+		}
+	}
+	for _, t := range list {
+		for _, x := range r.list {
+			weight := float64(x.e.Weight)
+			if t.upWeight == 0 {
+				weight = 1
+			}
+			if of[x.id] == t && x.up {
+				t.load += weight * float64(x.v.Load)
+				t.of += weight
+			}
+		}
+		low, high := math.Round(st.Low*1000), math.Round(st.High*1000)
+		if t.up {
+			t.load = math.Floor(t.load / t.of)
+			t.room = t.upWeight * max(0, high-t.load)
+		}
+		leaving := 1.0
+		if t.load < high {
+			leaving = math.Floor(max(0, t.load-low)/(high-low)*(1<<32)) / (1 << 32)
+		}
+		t.leaves = !t.up || float64(mix(r.q.Key^shedLeave^t.hash)>>32) < leaving*(1<<32)
+	}
+	return list, of
+}
+
+// shed puts first where the client goes, and drops what it leaves.
+func (r *naive) shed(st Shed) {
+	list, of := r.takers(st)
+	first := func(salt uint64, weight func(t *naiveTaker) float64, may func(t *naiveTaker) bool) (best *naiveTaker) {
+		var least [2]float64
+		for _, t := range list {
+			at := placeOf(r.q.Key^salt^t.hash, weight(t))
+			if may(t) && (best == nil || slices.Compare(at[:], least[:]) < 0) {
+				best, least = t, at
+			}
+		}
+		return best
+	}
+	home := first(shedHome, func(t *naiveTaker) float64 { return t.weight }, func(t *naiveTaker) bool {
+		return !slices.ContainsFunc(list, func(o *naiveTaker) bool { return slices.Compare(o.ranks, t.ranks) < 0 })
+	})
+	to := home
+	if home == nil {
+		return
+	}
+	if home.leaves {
+		to = first(shedFill, func(t *naiveTaker) float64 { return t.room }, func(t *naiveTaker) bool { return !t.leaves })
+	}
+	switch {
+	case to == nil:
+		return
+	case to != home && home.up:
+		r.because(ReasonShed)
+	case to != home:
+		r.because(ReasonFailover)
+	}
+	several := slices.ContainsFunc(list, func(t *naiveTaker) bool { return t != to && !t.leaves && slices.Compare(t.ranks, to.ranks) <= 0 })
+	if several {
+		r.because(ReasonSticky)
+		for _, list := range [][]naiveEndpoint{r.list, r.lost} {
+			for i := range list {
+				x := &list[i]
+				behind := 1
+				if of[x.id] == to {
+					behind = 0
+					x.ranks = make([]int, len(x.ranks))
+				}
+				x.ranks = append([]int{behind}, x.ranks...)
+			}
+		}
+	}
+	r.list = slices.DeleteFunc(slices.Clone(r.list), func(x naiveEndpoint) bool { return of[x.id] != to && of[x.id].leaves })
 }
 
 // schedule keeps those at the sites of the first window that is open: it looks at every minute of the week to come.

@@ -85,7 +85,7 @@ func branchesOf(stage StageSpec) []Branch {
 func looksAtHealth(s Spec, stages []StageSpec) bool {
 	return slices.ContainsFunc(stages, func(stage StageSpec) bool {
 		switch stage := stage.(type) {
-		case Healthy:
+		case Healthy, Shed:
 			return true
 		case Failover:
 			if len(stage.Branches) == 0 {
@@ -152,6 +152,8 @@ func (r *naive) run(stages []StageSpec, path string) {
 			r.canary(stage)
 		case Schedule:
 			r.schedule(stage)
+		case Shed:
+			r.shed(stage)
 		case Take:
 			if r.q.Want == 0 {
 				r.order()

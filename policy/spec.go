@@ -70,6 +70,7 @@ type EndpointSpec struct {
 	Port   uint16   // 0 = not known; the edge and probes need one
 	Site   string   // "" = no site
 	Weight uint32   // 0..MaxWeight; 0 = drawn only when every other weight is gone
+	Load   Load     // that counts until another is reported; Decide knows only that of its Health
 	Meta   map[string]string
 }
 
@@ -106,7 +107,7 @@ func walk(stages []StageSpec, yield func(StageSpec) bool) bool {
 	return true
 }
 
-// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer, Canary, Schedule or Take.
+// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer, Canary, Schedule, Shed or Take.
 type StageSpec interface{ stageName() string }
 
 // A Branch is a chain of a stage's own over some of the candidates: those at its Sites.
@@ -253,6 +254,16 @@ type Window struct {
 	Sites    []string
 }
 
+// Shed sends a client, always the same one by its Query.Key, elsewhere when where it would go has too much to do, or is lost.
+//
+// Sites count with their endpoints that are up, and their mean load by weight; endpoints at no site count each by itself. A client's home is one of those of the best
+// rank, those included of which nothing is up, drawn by the weight of all their endpoints. If it has a load of Low or less, all its clients stay; from there to High a rising share of them leaves,
+// and at High all do. Those who leave, and those of a home of which nothing is up, spread over all others that they do not leave too, whatever the
+// rank, in proportion to the room there: weight times what is missing to High. Who does not leave, or finds no room, stays.
+//
+// It ranks where the client goes before all others, and drops what the client leaves.
+type Shed struct{ Low, High float64 } // [0,1], Low < High
+
 // Take keeps the first N candidates, N ≥ 1. It does nothing if the Query says how many it wants.
 type Take struct{ N int }
 
@@ -265,6 +276,7 @@ func (Sticky) stageName() string   { return "sticky" }
 func (OnePer) stageName() string   { return "one_per" }
 func (Schedule) stageName() string { return "schedule" }
 func (Canary) stageName() string   { return "canary" }
+func (Shed) stageName() string     { return "shed" }
 func (Take) stageName() string     { return "take" }
 
 // A Problem is one thing wrong with a Spec. Path leads to it in the terms of the configuration file, e.g.

@@ -223,7 +223,7 @@ func (r *run) assess() {
 	verdicts := make([]policy.Verdict, r.plan.NumEndpoints())
 	for i := range verdicts {
 		e := r.plan.Endpoint(policy.EndpointID(i))
-		v := policy.Verdict{State: policy.Up}.Worse(policy.Verdict{State: r.ofSite[r.plan.SiteName(e.Site)]})
+		v := policy.Verdict{State: policy.Up, Load: e.Load}.Worse(policy.Verdict{State: r.ofSite[r.plan.SiteName(e.Site)]})
 		if e.Service == r.service {
 			v = v.Worse(policy.Verdict{State: r.ofEndpoint[shortName(e.Name)]})
 		}

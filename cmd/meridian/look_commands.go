@@ -335,6 +335,9 @@ func candidate(k *policy.CandidateTrace) string {
 	if k.Weight != 1 {
 		parts = append(parts, fmt.Sprintf("weight %d", k.Weight))
 	}
+	if k.Load != 0 {
+		parts = append(parts, fmt.Sprintf("load %v", k.Load))
+	}
 	if k.Rank != nil {
 		parts = append(parts, fmt.Sprintf("rank %d", *k.Rank))
 	}
