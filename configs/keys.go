@@ -21,6 +21,7 @@ const (
 	inFailover    section = "policies.*[].failover"
 	inWeighted    section = "policies.*[].weighted"
 	inCanary      section = "policies.*[].canary"
+	inSticky      section = "policies.*[].sticky"
 	inShed        section = "policies.*[].shed"
 	inSchedule    section = "policies.*[].schedule"
 	inWindow      section = "policies.*[].schedule.windows[]"
@@ -44,7 +45,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inWeighted, inCanary, inShed, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inWeighted, inSticky, inCanary, inShed, inSchedule, inWindow, inBranch, inZone, inSOA, inRecord,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -75,6 +76,8 @@ func (s section) keys() []string {
 		return []string{"by"}
 	case inCanary:
 		return []string{"share", "networks", "sites"}
+	case inSticky:
+		return []string{"bound"}
 	case inShed:
 		return []string{"low", "high"}
 	case inSchedule:
@@ -147,6 +150,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"site": "sites", "percent": "share", "weight": "share", "clients": "networks", "cidrs": "networks", "network": "networks"}
 	case inTarget:
 		return map[string]string{"site": "sites", "to": "sites", "max": "limit", "max_hosts": "limit", "auto_dc_limit": "limit", "tolerance": "within", "fenced": "fence", "geofence": "fence"}
+	case inSticky:
+		return map[string]string{"factor": "bound", "balancing_factor": "bound", "load": "bound", "max_load": "bound"}
 	case inShed:
 		return map[string]string{"low_watermark": "low", "high_watermark": "high", "target": "low", "capacity": "high", "from": "low", "to": "high"}
 	case inSchedule:

@@ -67,8 +67,7 @@ func (f *file) stageOf(name string, v value) policy.StageSpec {
 		f.noArgument(v)
 		return policy.Shuffle{}
 	case "sticky":
-		f.noArgument(v)
-		return policy.Sticky{}
+		return f.sticky(v)
 	case "one_per":
 		return f.onePer(v)
 	case "canary":
@@ -172,6 +171,23 @@ func (f *file) canary(v value) policy.StageSpec {
 			s.Sites = f.siteList(v)
 		}
 	})
+	return s
+}
+
+// sticky reads nothing, or a mapping with a bound.
+func (f *file) sticky(v value) policy.StageSpec {
+	var s policy.Sticky
+	if v.Kind == yaml.Null {
+		return s
+	}
+	f.object(v, inSticky, func(key string, v value) {
+		bound, ok := f.number(v, 1, policy.MaxBound)
+		if ok && bound == 1 {
+			f.errorf(v, "a bound of 1 leaves no endpoint more than the mean, and clients would never rest; it is more than 1, such as 1.25")
+		}
+		s.Bound = bound
+	})
+	f.require(v, "bound", "how much more than the mean an endpoint may have to do, such as 1.25")
 	return s
 }
 

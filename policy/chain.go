@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -109,7 +110,10 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 				add(st)
 			case Sticky:
 				w := weightedBefore(append(slices.Clone(next), in.after...))
-				st := sticky{limit: w.limit, last: w.last}
+				if !(spec.Bound == 0 || spec.Bound > 1 && spec.Bound <= MaxBound) { // so that NaN is refused
+					c.problem([]string{spec.stageName(), "bound"}, "bound %v is out of range: want more than 1, at most %d", spec.Bound, MaxBound)
+				}
+				st := sticky{w.limit, w.last, uint64(math.Round(spec.Bound * 1000))}
 				depend = append(depend, scoped{st, in.pick})
 				add(st)
 			case OnePer:

@@ -165,7 +165,7 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 		case k == 5:
 			stages = append(stages, Shuffle{})
 		case k == 6:
-			stages = append(stages, Sticky{})
+			stages = append(stages, Sticky{Bound: []float64{0, 0, 1.001, 1.25}[c.IntN(4)]})
 		case k == 7:
 			stages = append(stages, OnePer{Shared(c.IntN(2))})
 		case k == 11 && c.IntN(5) == 0:

@@ -127,10 +127,49 @@ func (r *naive) multi() {
 	r.list = kept
 }
 
-// sticky orders those of a rank by the key.
-func (r *naive) sticky() {
+// sticky orders those of a rank by the key; those with too much to do for the client go behind.
+func (r *naive) sticky(bound float64) {
 	r.order()
 	r.byKey(r.q.Key, ReasonSticky, false)
+	if bound == 0 {
+		return
+	}
+	var done []naiveEndpoint
+	for len(r.list) > 0 {
+		same := func(x naiveEndpoint) bool { return slices.Equal(x.ranks, r.list[0].ranks) }
+		var group, rest, stay, leave []naiveEndpoint
+		for _, x := range r.list {
+			if same(x) {
+				group = append(group, x)
+			} else {
+				rest = append(rest, x)
+			}
+		}
+		sum, weight, number := 0.0, 0.0, 0.0
+		for _, x := range group {
+			sum += float64(x.v.Load) * float64(x.e.Weight)
+			weight += float64(x.e.Weight)
+			number += float64(x.v.Load)
+		}
+		if weight == 0 {
+			sum, weight = number, float64(len(group))
+		}
+		most := math.Floor(math.Round(bound*1000) * math.Floor(sum*1000/weight) / 1000)
+		for _, x := range group {
+			load := float64(x.v.Load) * 1000
+			if load > most && float64(mix(r.q.Key^overflow^r.hash(x))>>32) < math.Floor((load-most)/load*(1<<32)) {
+				leave = append(leave, x)
+			} else {
+				stay = append(stay, x)
+			}
+		}
+		if len(stay) > 0 && stay[0].id != group[0].id && len(group) > 1 {
+			r.because(ReasonShed)
+		}
+		done = append(append(done, stay...), leave...)
+		r.list = rest
+	}
+	r.list = done
 }
 
 // placeOf is where a hash leads among others, the plain way: by its logarithm over the weight.

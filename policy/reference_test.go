@@ -145,7 +145,7 @@ func (r *naive) run(stages []StageSpec, path string) {
 		case Shuffle:
 			r.weighted(true)
 		case Sticky:
-			r.sticky()
+			r.sticky(stage.Bound)
 		case OnePer:
 			r.onePer(stage.By)
 		case Canary:

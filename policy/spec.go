@@ -218,7 +218,16 @@ type Shuffle struct{}
 
 // Sticky orders candidates of equal rank by rendezvous hashing of Query.Key and their names: a client keeps its endpoint while that is there,
 // and when one of n goes, only its own clients move. Weights count as they do in a draw; weight 0 comes last.
-type Sticky struct{}
+//
+// With Bound, an endpoint whose load is more than Bound times the mean of its rank, by weight, comes after the others for as many of its clients, always
+// the same ones, as it has too many: 1 - Bound*mean/load of them. Their next one in order, that is not beyond the bound for them too, goes first (consistent
+// hashing with bounded loads: Mirrokni, Thorup, Zadimoghaddam, 2018).
+type Sticky struct {
+	Bound float64 // 0: none; else more than 1, at most MaxBound
+}
+
+// MaxBound is the largest Sticky.Bound.
+const MaxBound = 100
 
 // OnePer keeps, of the candidates that share something, the one that comes first.
 type OnePer struct{ By Shared }
