@@ -112,7 +112,8 @@ func (s *Scratch) viewsOf(pick uint32) []*view { return s.plan.views[s.sets[pick
 
 // begin sets the Scratch up for a Query over a list of candidates.
 func (s *Scratch) begin(list []candidate, q *Query, h Health) {
-	s.client, s.all, s.health = clientOf(q), list, h
+	s.client.set(q)
+	s.all, s.health = list, h
 	s.seed, s.joint = q.Dice, q.Joint
 	s.want = q.Want
 	s.key, s.now, s.pick = q.Key, q.Now, 0
@@ -240,29 +241,28 @@ const (
 	clientV6
 )
 
-// clientOf returns the client of a Query. IPv4 addresses in IPv6 form (::ffff:0:0/96) count as IPv4.
-func clientOf(q *Query) client {
-	c := addressOf(q.Client)
-	c.kind = c.from
-	if q.From != NoSite {
-		c.kind, c.site = clientSite, q.From
+// set makes c the client of a Query. IPv4 addresses in IPv6 form (::ffff:0:0/96) count as IPv4.
+func (c *client) set(q *Query) {
+	*c = client{site: q.From}
+	if q.Client.IsValid() {
+		c.setAddress(q.Client.Addr(), q.Client.Bits())
 	}
-	return c
+	if c.kind = c.from; q.From != NoSite {
+		c.kind = clientSite
+	}
 }
 
-// addressOf returns the first address of a prefix.
-func addressOf(p netip.Prefix) client {
-	if !p.IsValid() {
-		return client{}
-	}
-	addr, bits := p.Addr(), p.Bits()
+// setAddress sets the first address of a prefix.
+func (c *client) setAddress(addr netip.Addr, bits int) {
 	if addr.Is4() {
 		a := addr.As4()
-		return client{from: clientV4, v4: binary.BigEndian.Uint32(a[:]) & mask32(bits)}
+		c.from, c.v4 = clientV4, binary.BigEndian.Uint32(a[:])&mask32(bits)
+		return
 	}
 	a := u128Of(addr).and(mask128(bits))
 	if a.hi == 0 && a.lo>>32 == 0xffff {
-		return client{from: clientV4, mapped: true, v4: uint32(a.lo)}
+		c.from, c.mapped, c.v4 = clientV4, true, uint32(a.lo)
+		return
 	}
-	return client{from: clientV6, v6: a}
+	c.from, c.v6 = clientV6, a
 }
