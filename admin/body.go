@@ -102,6 +102,8 @@ func expected(t reflect.Type) string {
 		return fmt.Sprintf("a whole number from 0 to %d", math.MaxUint16)
 	case reflect.Uint32:
 		return fmt.Sprintf("a whole number from 0 to %d", uint32(math.MaxUint32))
+	case reflect.Float64:
+		return "a number"
 	case reflect.Map, reflect.Struct:
 		return "an object"
 	}
@@ -135,6 +137,7 @@ type registrationBody struct {
 	Port    uint16            `json:"port"`
 	Site    string            `json:"site"`
 	Weight  *uint32           `json:"weight"`
+	Load    float64           `json:"load"`
 	Meta    map[string]string `json:"meta"`
 	TTL     embedded.Duration `json:"ttl"`
 
@@ -164,6 +167,22 @@ func (a *addresses) UnmarshalJSON(b []byte) error {
 			return fmt.Errorf("%.80q is not an IP address", s)
 		}
 		*a = append(*a, ip)
+	}
+	return nil
+}
+
+// A heartbeatBody is the body of a heartbeat, which may be empty.
+type heartbeatBody struct {
+	Load *float64 `json:"load"`
+}
+
+// maxLoad is the largest load that may be reported: many times what an endpoint can take.
+const maxLoad = 60
+
+// checkLoad returns what is wrong with a load.
+func checkLoad(share float64) error {
+	if !(share >= 0 && share <= maxLoad) {
+		return badRequest("load: %v is out of range: want 0 to %d, 1 being all that the endpoint can take", share, maxLoad)
 	}
 	return nil
 }

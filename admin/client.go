@@ -105,8 +105,12 @@ func (c *Client) Overrides(ctx context.Context) (list []OverrideStatus, err erro
 }
 
 // Register registers an endpoint and returns what was stored, and whether it serves.
-func (c *Client) Register(ctx context.Context, r embedded.Registration) (stored Registered, err error) {
-	return stored, c.do(ctx, http.MethodPut, r, &stored, "services", r.Service, "endpoints", r.Name)
+func (c *Client) Register(ctx context.Context, r embedded.Registration, load float64) (stored Registered, err error) {
+	body := struct {
+		embedded.Registration
+		Load float64 `json:"load,omitempty"`
+	}{r, load}
+	return stored, c.do(ctx, http.MethodPut, body, &stored, "services", r.Service, "endpoints", r.Name)
 }
 
 // Registrations returns what registered for a service.
@@ -114,9 +118,13 @@ func (c *Client) Registrations(ctx context.Context, service string) (list []Regi
 	return list, c.do(ctx, http.MethodGet, nil, &list, "services", service, "endpoints")
 }
 
-// Heartbeat renews the lease of an endpoint.
-func (c *Client) Heartbeat(ctx context.Context, service, name string) (r Registered, err error) {
-	return r, c.do(ctx, http.MethodPut, nil, &r, "services", service, "endpoints", name, "heartbeat")
+// Heartbeat renews the lease of an endpoint. load is what it has to do, 1 being all that it can take; nil leaves what was reported last.
+func (c *Client) Heartbeat(ctx context.Context, service, name string, load *float64) (r Registered, err error) {
+	var body any
+	if load != nil {
+		body = heartbeatBody{load}
+	}
+	return r, c.do(ctx, http.MethodPut, body, &r, "services", service, "endpoints", name, "heartbeat")
 }
 
 // Deregister removes an endpoint.

@@ -62,11 +62,12 @@ func TestClient(t *testing.T) {
 		t.Errorf("EndOverride: %+v %v", ended, err)
 	}
 
-	stored, err := c.Register(ctx, embedded.Registration{Service: "web", Name: "three", Address: []netip.Addr{netip.MustParseAddr("192.0.2.3")}, TTL: embedded.Duration(time.Minute)})
+	stored, err := c.Register(ctx, embedded.Registration{Service: "web", Name: "three", Address: []netip.Addr{netip.MustParseAddr("192.0.2.3")}, TTL: embedded.Duration(time.Minute)}, 0.5)
 	if err != nil || stored.Weight == nil || *stored.Weight != 1 || stored.Expires.IsZero() {
 		t.Errorf("Register: %+v %v", stored, err)
 	}
-	if r, err := c.Heartbeat(ctx, "web", "three"); err != nil || r.Name != "three" {
+	load := 0.75
+	if r, err := c.Heartbeat(ctx, "web", "three", &load); err != nil || r.Name != "three" {
 		t.Errorf("Heartbeat: %+v %v", r, err)
 	}
 	if err := c.Deregister(ctx, "web", "three"); err != nil {

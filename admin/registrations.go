@@ -15,6 +15,8 @@ type Registered struct {
 	embedded.Registration
 	Serving bool   `json:"serving"`          // it is one of the service's endpoints, at most a moment after it registered; its state is another matter
 	Reason  string `json:"reason,omitempty"` // why not
+
+	Load float64 `json:"load,omitempty"` // what it reported last: the share of what it can take that it has to do
 }
 
 func (s *Server) getRegistrations(r *http.Request) (int, any, error) {
@@ -44,17 +46,23 @@ func (s *Server) putRegistration(r *http.Request) (int, any, error) {
 	if body.Service != "" && body.Service != service || body.Name != "" && body.Name != name {
 		return 0, nil, badRequest("the body is about %.80s/%.80s, the path about %.80s/%.80s", body.Service, body.Name, service, name)
 	}
+	if err := checkLoad(body.Load); err != nil {
+		return 0, nil, err
+	}
 	stored, created, err := s.Embedded.Register(embedded.Registration{
 		Service: service, Name: name, Address: body.Address, Host: body.Host, Text: body.Text, ALPN: body.ALPN, Port: body.Port, Site: body.Site, Weight: body.Weight, Meta: body.Meta, TTL: body.TTL,
 	})
 	if err != nil {
 		return 0, nil, err
 	}
+	s.Registry.ReportLoad(service+"/"+name, policy.LoadOf(body.Load))
 	status := http.StatusOK
 	if created {
 		status = http.StatusCreated
 	}
-	return status, s.judge().fresh(stored), nil
+	shown := s.judge().fresh(stored)
+	shown.Load = policy.LoadOf(body.Load).Share() // of a new endpoint, the registry will show it a moment later
+	return status, shown, nil
 }
 
 func (s *Server) deleteRegistration(r *http.Request) (int, any, error) {
@@ -63,9 +71,21 @@ func (s *Server) deleteRegistration(r *http.Request) (int, any, error) {
 }
 
 func (s *Server) putHeartbeat(r *http.Request) (int, any, error) {
+	var body heartbeatBody
+	if err := readBody(r, &body, true); err != nil {
+		return 0, nil, err
+	}
+	if body.Load != nil {
+		if err := checkLoad(*body.Load); err != nil {
+			return 0, nil, err
+		}
+	}
 	reg, err := s.Embedded.Heartbeat(r.PathValue("service"), r.PathValue("name"))
 	if err != nil {
 		return 0, nil, s.notRegistered(r, err, "it needs no heartbeat")
+	}
+	if body.Load != nil {
+		s.Registry.ReportLoad(reg.Service+"/"+reg.Name, policy.LoadOf(*body.Load))
 	}
 	return http.StatusOK, s.judge().published(reg), nil
 }
@@ -92,11 +112,13 @@ func (s *Server) notRegistered(r *http.Request, err error, ofFile string) error 
 type judge struct {
 	*Server
 	plan    *policy.Plan
+	health  policy.Health
 	refused map[string]string // by full name: what the registry said
 }
 
 func (s *Server) judge() judge {
-	j := judge{s, s.Registry.Snapshot().Plan, map[string]string{}}
+	snap := s.Registry.Snapshot()
+	j := judge{s, snap.Plan, snap.Health, map[string]string{}}
 	list, _ := s.Registry.Refused()
 	for _, r := range list {
 		if r.Source == embedded.SourceName {
@@ -118,7 +140,11 @@ func (j judge) published(reg embedded.Registration) Registered {
 // fresh judges a registration by itself: the registry will see it a moment later.
 func (j judge) fresh(reg embedded.Registration) Registered {
 	why := j.objection(reg)
-	return Registered{Registration: reg, Serving: why == "", Reason: why}
+	r := Registered{Registration: reg, Serving: why == "", Reason: why}
+	if id, ok := j.plan.EndpointByName(reg.Service + "/" + reg.Name); ok {
+		r.Load = j.health.Of(id).Load.Share()
+	}
+	return r
 }
 
 // objection says why a registration cannot be part of the World; "" if it can.

@@ -200,3 +200,43 @@ func TestClientOverrides(t *testing.T) {
 		t.Errorf("%v %v", list, err)
 	}
 }
+
+// TestLoad: an endpoint says how much it has to do when it registers and with heartbeats; it is shown, and counts at once.
+func TestLoad(t *testing.T) {
+	b := newBench(t)
+	const path = "/v1/services/web/endpoints/three"
+	spec := policy.EndpointSpec{Name: "three", V4: netip.MustParseAddr("192.0.2.3"), Weight: 1}
+	b.Registry.Publish(embedded.SourceName, registry.Catalog{Services: map[string][]policy.EndpointSpec{"web": {spec}}})
+	for _, tt := range []struct {
+		path, body string
+		want       float64
+	}{
+		{path, `{"address":"192.0.2.3","ttl":"15s","load":0.25}`, 0.25},
+		{path + "/heartbeat", `{"load":0.7}`, 0.7},
+		{path + "/heartbeat", "", 0.7},
+		{path + "/heartbeat", `{}`, 0.7},
+		{path + "/heartbeat", `{"load":2.5}`, 2.5},
+		{path + "/heartbeat", `{"load":0}`, 0},
+		{path, `{"address":"192.0.2.3","ttl":"15s","load":1}`, 1},
+		{path, `{"address":"192.0.2.3","ttl":"15s"}`, 0},
+	} {
+		code, body := b.do(http.MethodPut, tt.path, tt.body)
+		var r Registered
+		if err := json.Unmarshal([]byte(body), &r); err != nil || code/100 != 2 || r.Load != tt.want {
+			t.Errorf("%s %s: %d %s, want a load of %v", tt.path, tt.body, code, body, tt.want)
+		}
+		if shown := get[Registered](b, path); shown.Load != tt.want {
+			t.Errorf("%s %s: shown with %v", tt.path, tt.body, shown.Load)
+		}
+		s := b.Registry.Snapshot()
+		if id, ok := s.Plan.EndpointByName("web/three"); !ok || s.Health.Of(id).Load != policy.LoadOf(tt.want) {
+			t.Errorf("%s %s: the registry has %d", tt.path, tt.body, s.Health.Of(id).Load)
+		}
+	}
+	for _, bad := range []string{`{"load":-1}`, `{"load":61}`} {
+		b.refused(http.MethodPut, path+"/heartbeat", bad, http.StatusBadRequest, "out of range: want 0 to 60")
+	}
+	b.refused(http.MethodPut, path+"/heartbeat", `{"load":"much"}`, http.StatusBadRequest, "load: a number is expected, not a string")
+	b.refused(http.MethodPut, path, `{"address":"192.0.2.3","load":-0.1}`, http.StatusBadRequest, "out of range")
+	b.refused(http.MethodPut, path+"/heartbeat", `{"lod":1}`, http.StatusBadRequest, "lod")
+}

@@ -17,8 +17,12 @@ const (
 	inProbe       section = "services.*.probe"
 	inStage       section = "policies.*[]"
 	inHealthy     section = "policies.*[].healthy"
+	inTarget      section = "policies.*[].geo.*"
 	inFailover    section = "policies.*[].failover"
+	inWeighted    section = "policies.*[].weighted"
 	inCanary      section = "policies.*[].canary"
+	inSticky      section = "policies.*[].sticky"
+	inShed        section = "policies.*[].shed"
 	inSchedule    section = "policies.*[].schedule"
 	inWindow      section = "policies.*[].schedule.windows[]"
 	inBranch      section = "policies.*[].weighted[]"
@@ -44,7 +48,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inFailover, inCanary, inSchedule, inWindow, inBranch, inView, inZone, inSOA, inRecord, inFallback, inWhen,
+	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inWeighted, inSticky, inCanary, inShed, inSchedule, inWindow, inBranch, inView, inZone, inSOA, inRecord, inFallback, inWhen,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
 }
 
@@ -62,15 +66,23 @@ func (s section) keys() []string {
 	case inService:
 		return []string{"endpoints", "from", "probe"}
 	case inEndpoint:
-		return []string{"name", "address", "host", "text", "alpn", "port", "site", "weight", "meta"}
+		return []string{"name", "address", "host", "text", "alpn", "port", "site", "weight", "load", "meta"}
 	case inProbe:
 		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall"}
 	case inStage:
-		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "take"}
+		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "shed", "take"}
 	case inHealthy:
 		return []string{"threshold", "min"}
+	case inTarget:
+		return []string{"sites", "within", "limit", "bias", "fence"}
+	case inWeighted:
+		return []string{"by"}
 	case inCanary:
-		return []string{"share", "sites"}
+		return []string{"share", "networks", "sites"}
+	case inSticky:
+		return []string{"bound"}
+	case inShed:
+		return []string{"low", "high"}
 	case inSchedule:
 		return []string{"zone", "windows"}
 	case inWindow:
@@ -78,7 +90,7 @@ func (s section) keys() []string {
 	case inBranch:
 		return []string{"sites", "weight", "policy", "stages"}
 	case inFailover:
-		return []string{"sites", "threshold", "trickle"}
+		return []string{"sites", "order", "threshold", "trickle"}
 	case inView:
 		return []string{"networks", "zones"}
 	case inZone:
@@ -136,9 +148,21 @@ func (s section) synonyms() map[string]string {
 	case inProbe:
 		return map[string]string{"interval": "every", "path": "http", "url": "http", "type": "http", "sni": "server_name", "expect": "status", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall"}
 	case inStage:
-		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "priority": "failover", "split": "weighted"}
+		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "shed_load": "shed", "overflow": "shed", "priority": "failover", "split": "weighted"}
 	case inHealthy:
 		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
+	case inWeighted:
+		return map[string]string{"group": "by", "group_by": "by", "grouped": "by", "per": "by"}
+	case inFailover:
+		return map[string]string{"site": "sites", "groups": "sites", "regions": "order", "by_region": "order", "default": "order", "up_thresh": "threshold", "standby": "trickle"}
+	case inCanary:
+		return map[string]string{"site": "sites", "percent": "share", "weight": "share", "clients": "networks", "cidrs": "networks", "network": "networks"}
+	case inTarget:
+		return map[string]string{"site": "sites", "to": "sites", "max": "limit", "max_hosts": "limit", "auto_dc_limit": "limit", "tolerance": "within", "fenced": "fence", "geofence": "fence"}
+	case inSticky:
+		return map[string]string{"factor": "bound", "balancing_factor": "bound", "load": "bound", "max_load": "bound"}
+	case inShed:
+		return map[string]string{"low_watermark": "low", "high_watermark": "high", "target": "low", "capacity": "high", "from": "low", "to": "high"}
 	case inSchedule:
 		return map[string]string{"timezone": "zone", "time_zone": "zone", "tz": "zone", "times": "windows"}
 	case inWindow:
@@ -181,7 +205,7 @@ func (s section) later(key string) string {
 	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",
 		"services.*.probe/exec", "services.*.probe/udp":
 		return "use http, https or tcp"
-	case "policies.*[]/shed", "policies.*[]/views", "policies.*[]/subnet":
+	case "policies.*[]/views", "policies.*[]/subnet":
 		return "the stages are " + strings.Join(inStage.keys(), ", ")
 	case "zones.*/dnssec":
 		return "leave it out: zones are served unsigned"

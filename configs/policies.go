@@ -67,14 +67,15 @@ func (f *file) stageOf(name string, v value) policy.StageSpec {
 		f.noArgument(v)
 		return policy.Shuffle{}
 	case "sticky":
-		f.noArgument(v)
-		return policy.Sticky{}
+		return f.sticky(v)
 	case "one_per":
 		return f.onePer(v)
 	case "canary":
 		return f.canary(v)
 	case "schedule":
 		return f.schedule(v)
+	case "shed":
+		return f.shed(v)
 	case "take":
 		if v.Kind == yaml.Null {
 			f.errorf(v, "take needs to know how many: take: 2")
@@ -111,8 +112,9 @@ func (f *file) healthy(v value) policy.StageSpec {
 	return s
 }
 
-// weighted reads nothing, "multi", or a list of branches.
+// weighted reads nothing, "multi", a list of branches, or a mapping that says what groups share.
 func (f *file) weighted(v value) policy.StageSpec {
+	const want = "nothing, multi, a list of branches, or a mapping such as {by: site} is expected here, not "
 	switch {
 	case v.Kind == yaml.Null:
 		return policy.Weighted{}
@@ -121,29 +123,38 @@ func (f *file) weighted(v value) policy.StageSpec {
 	case v.Kind == yaml.Scalar && v.Value == "multi":
 		return policy.Weighted{Multi: true}
 	case v.Kind == yaml.Scalar:
-		f.report(v.at, v.path, nearest(v.Value, []string{"multi"}), "nothing, multi, or a list of branches is expected here, not "+quote(v))
-	default:
-		f.errorf(v, "nothing, multi, or a list of branches is expected here, not %s", v.Kind)
+		f.report(v.at, v.path, nearest(v.Value, []string{"multi"}), want+quote(v))
+		return policy.Weighted{}
 	}
-	return policy.Weighted{}
+	s := policy.Weighted{Grouped: true}
+	f.object(v, inWeighted, func(key string, v value) { s.By = f.shared(v) })
+	f.require(v, "by", "what the members of a group share: site or subnet")
+	return s
 }
 
 // onePer reads what the endpoints share of which one is kept.
 func (f *file) onePer(v value) policy.StageSpec {
-	switch {
-	case v.Kind == yaml.Scalar && v.Value == "site":
-		return policy.OnePer{By: policy.SharedSite}
-	case v.Kind == yaml.Scalar && v.Value == "subnet":
-		return policy.OnePer{By: policy.SharedSubnet}
-	case v.Kind == yaml.Scalar:
-		f.report(v.at, v.path, nearest(v.Value, []string{"site", "subnet"}), "site or subnet is expected here, not "+quote(v))
-	default:
+	if v.Kind != yaml.Scalar {
 		f.errorf(v, "one_per needs to know of what: one_per: site, or one_per: subnet")
+		return policy.OnePer{}
 	}
-	return policy.OnePer{}
+	return policy.OnePer{By: f.shared(v)}
 }
 
-// canary reads a share and sites.
+// shared reads what endpoints share.
+func (f *file) shared(v value) policy.Shared {
+	switch {
+	case v.Kind == yaml.Scalar && v.Value == "site":
+		return policy.SharedSite
+	case v.Kind == yaml.Scalar && v.Value == "subnet":
+		return policy.SharedSubnet
+	case f.scalar(v, "site or subnet"):
+		f.report(v.at, v.path, nearest(v.Value, []string{"site", "subnet"}), "site or subnet is expected here, not "+quote(v))
+	}
+	return policy.SharedSite
+}
+
+// canary reads a share, networks and sites.
 func (f *file) canary(v value) policy.StageSpec {
 	var s policy.Canary
 	if v.Kind == yaml.Null {
@@ -153,11 +164,50 @@ func (f *file) canary(v value) policy.StageSpec {
 	f.object(v, inCanary, func(key string, v value) {
 		switch key {
 		case "share":
-			s.Share, _ = f.number(v, 0, 1)
+			s.Share, _ = f.share(v, 1)
+		case "networks":
+			s.Networks = f.prefixes(v)
 		case "sites":
 			s.Sites = f.siteList(v)
 		}
 	})
+	return s
+}
+
+// sticky reads nothing, or a mapping with a bound.
+func (f *file) sticky(v value) policy.StageSpec {
+	var s policy.Sticky
+	if v.Kind == yaml.Null {
+		return s
+	}
+	f.object(v, inSticky, func(key string, v value) {
+		bound, ok := f.number(v, 1, policy.MaxBound)
+		if ok && bound == 1 {
+			f.errorf(v, "a bound of 1 leaves no endpoint more than the mean, and clients would never rest; it is more than 1, such as 1.25")
+		}
+		s.Bound = bound
+	})
+	f.require(v, "bound", "how much more than the mean an endpoint may have to do, such as 1.25")
+	return s
+}
+
+// shed reads two watermarks.
+func (f *file) shed(v value) policy.StageSpec {
+	s := policy.Shed{High: 1}
+	if v.Kind == yaml.Null {
+		f.errorf(v, "shed needs two watermarks: shed: {low: 70%%, high: 90%%}")
+		return s
+	}
+	f.object(v, inShed, func(key string, v value) {
+		switch key {
+		case "low":
+			s.Low, _ = f.share(v, 1)
+		case "high":
+			s.High, _ = f.share(v, 1)
+		}
+	})
+	f.requireBeside(v, "low", "the load up to which all clients stay, such as 70%")
+	f.requireBeside(v, "high", "the load at which all clients leave, such as 90%")
 	return s
 }
 
@@ -220,7 +270,7 @@ func (f *file) noArgument(v value) {
 }
 
 // geo reads "nearest", or a mapping of networks, regions and "default" to targets.
-func (f *file) geo(v value) policy.StageSpec {
+func (f *file) geo(v value) policy.Geo {
 	if v.Kind != yaml.Mapping {
 		if f.scalar(v, "nearest, or a mapping of networks and regions to sites,") && v.Value != "nearest" {
 			f.report(v.at, v.path, nearest(v.Value, []string{"nearest"}), "nearest, or a mapping such as {europe: eu-west, default: nearest}, is expected here, not "+quote(v))
@@ -278,16 +328,51 @@ func isAddress(s string) bool {
 	return err == nil
 }
 
-// geoTarget reads "nearest", a site or a list of sites. It is not ok if nothing of it is good.
+// geoTarget reads "nearest", a site, a list of sites, or a mapping with more. It is not ok if nothing of it is good.
 func (f *file) geoTarget(v value) (t policy.GeoTarget, ok bool) {
 	if v.Kind == yaml.Scalar && v.Value == "nearest" {
 		return policy.GeoTarget{Nearest: true}, true
 	}
-	t.Sites = f.siteList(v)
-	return t, len(t.Sites) > 0
+	if v.Kind != yaml.Mapping {
+		t.Sites = f.siteList(v)
+		return t, len(t.Sites) > 0
+	}
+	t.Nearest, ok = true, true
+	f.object(v, inTarget, func(key string, v value) {
+		switch key {
+		case "sites":
+			if v.Kind != yaml.Scalar || v.Value != "nearest" {
+				t.Nearest, t.Sites = false, f.siteList(v)
+				ok = ok && len(t.Sites) > 0
+			}
+		case "within":
+			t.Within, _ = f.share(v, 1)
+		case "limit":
+			n, _ := f.integer(v, 1, policy.MaxSites)
+			t.Limit = int(n)
+		case "bias":
+			t.Bias = f.bias(v)
+		case "fence":
+			t.Fence, _ = f.boolean(v)
+		}
+	})
+	return t, ok
 }
 
-// failover reads nothing, a list of sites, a list of branches, or a mapping with sites and threshold.
+// bias reads what makes sites seem nearer or farther: a number for each.
+func (f *file) bias(v value) (list []policy.SiteBias) {
+	for _, p := range f.entries(v) {
+		v := v.child(p)
+		n, ok := f.integer(v, -policy.MaxBias, policy.MaxBias)
+		f.reference(value{p.Value, p.Key.Pos, p.Key.Pos, v.path}, "site", p.Key.Value, f.sites)
+		if ok && f.sites.has[p.Key.Value] {
+			list = append(list, policy.SiteBias{Site: p.Key.Value, Bias: int(n)})
+		}
+	}
+	return list
+}
+
+// failover reads nothing, a list of sites, a list of branches, or a mapping with more.
 func (f *file) failover(v value) policy.StageSpec {
 	var s policy.Failover
 	if v.Kind == yaml.Sequence && slices.ContainsFunc(v.Items, func(n *yaml.Node) bool { return n.Kind == yaml.Mapping }) {
@@ -300,6 +385,9 @@ func (f *file) failover(v value) policy.StageSpec {
 			switch key {
 			case "sites":
 				s.Sites = f.siteList(v)
+			case "order":
+				order := f.geo(v)
+				s.Order = &order
 			case "threshold":
 				t, ok := f.number(v, 0, 1)
 				if ok && t == 0 {

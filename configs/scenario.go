@@ -330,6 +330,10 @@ func (r *scenarioReader) event(v value) (e simulate.Event, ok bool) {
 			}
 		case "state":
 			e.State = map[string]policy.State{"up": policy.Up, "down": policy.Down, "drained": policy.Drained}[r.oneOf(v, "up", "down", "drained")]
+		case "load":
+			share, _ := r.share(v, 10)
+			load := policy.LoadOf(share)
+			e.Load = &load
 		case "weight":
 			n, _ := r.integer(v, 0, policy.MaxWeight)
 			e.Weight = uint32(n)
@@ -341,18 +345,20 @@ func (r *scenarioReader) event(v value) (e simulate.Event, ok bool) {
 	}
 	r.require(v, "at", "when it happens, from the start, such as 10m")
 	site, endpoint := has["site"].Node != nil, has["endpoint"].Node != nil
-	state, weight := has["state"].Node != nil, has["weight"].Node != nil
+	state, load, weight := has["state"].Node != nil, has["load"].Node != nil, has["weight"].Node != nil
 	switch {
 	case site && endpoint:
 		r.errorf(has["endpoint"], "an event is about a site or about an endpoint, not both")
 	case !site && !endpoint:
 		r.require(v, "site", "what it happens to: a site, or an endpoint")
+	case load && (state || weight):
+		r.errorf(has["load"], "an event changes a load, a state or a weight, not two of them; write two of the same time")
 	case state && weight:
 		r.errorf(has["weight"], "an event changes a state or a weight, not both; write two of the same time")
 	case site && weight:
 		r.errorf(has["weight"], "a site has no weight; its endpoints have")
-	case !state && !weight:
-		r.require(v, "state", "what happens: up, down or drained, or the weight of an endpoint")
+	case !state && !load && !weight:
+		r.require(v, "state", "what happens: up, down or drained, a load, or the weight of an endpoint")
 	default:
 		return e, true
 	}

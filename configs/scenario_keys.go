@@ -18,7 +18,7 @@ func (s section) scenarioKeys() []string {
 	case inClients:
 		return []string{"number", "queries", "zipf", "shares", "file"}
 	case inEvent:
-		return []string{"at", "site", "endpoint", "state", "weight"}
+		return []string{"at", "site", "endpoint", "state", "load", "weight"}
 	}
 	return nil
 }

@@ -94,6 +94,9 @@ func (f *file) endpoint(v value) (e policy.EndpointSpec, ok bool) {
 				if n, ok := f.integer(v, 0, policy.MaxWeight); ok {
 					e.Weight = uint32(n)
 				}
+			case "load":
+				share, _ := f.share(v, 1)
+				e.Load = policy.LoadOf(share)
 			case "meta":
 				e.Meta = f.meta(v)
 			}

@@ -108,10 +108,11 @@ func (x *exchange) decide(client netip.Addr) fault {
 		Dice:    rand.Uint64(),
 		Key:     maphash.Comparable(x.core.seed, client),
 	}
+	if client.IsValid() {
+		q.Client = netip.PrefixFrom(client, client.BitLen())
+	}
 	if site, ok := plan.SiteByName(x.core.site); ok {
 		q.From = site
-	} else if client.IsValid() {
-		q.Client = netip.PrefixFrom(client, client.BitLen())
 	}
 	d := plan.Decide(&x.scratch, q, x.snap.Health)
 	x.view = x.core.set.View(plan, x.snap.Gen)

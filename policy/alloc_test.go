@@ -12,7 +12,7 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	mixed := NewHealth(p.NumEndpoints())
 	down := mixed
 	for id := range EndpointID(p.NumEndpoints()) {
-		mixed = mixed.With(id, Verdict{State: State(id % 4)})
+		mixed = mixed.With(id, Verdict{State: State(id % 4), Load: Load(id * 100)})
 		down = down.With(id, Verdict{State: Down})
 	}
 	var s Scratch

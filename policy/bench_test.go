@@ -22,6 +22,12 @@ func benchSpec(networks int) Spec {
 			{Name: "full", Stages: []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true}}, Failover{}, Weighted{}, Take{2}}},
 			{Name: "sticky", Stages: []StageSpec{Healthy{}, Sticky{}, Take{1}}},
 			{Name: "more", Stages: []StageSpec{Healthy{Threshold: 0.5}, Sticky{}, Shuffle{}, Weighted{Multi: true}, OnePer{SharedSubnet}}},
+			{Name: "trial", Stages: []StageSpec{Healthy{}, Canary{Share: 0.1, Networks: prefixes("10.0.0.0/9 2001:db8::/32"), Sites: us}, Take{1}}},
+			{Name: "ordered", Stages: []StageSpec{Healthy{}, Failover{Order: &Geo{Default: GeoTarget{Sites: []string{"ap", "eu"}}}}}},
+			{Name: "grouped", Stages: []StageSpec{Healthy{}, Weighted{Grouped: true, By: SharedSubnet}, Weighted{Grouped: true}, Take{2}}},
+			{Name: "shed", Stages: []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true}}, Shed{0.5, 0.9}, Weighted{}, Take{1}}},
+			{Name: "bounded", Stages: []StageSpec{Healthy{}, Sticky{Bound: 1.25}, Take{1}}},
+			{Name: "fenced", Stages: []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true, Within: 0.05, Limit: 2, Fence: true, Bias: []SiteBias{{"us", 50}}}}}},
 			{Name: "tree", Stages: []StageSpec{Healthy{}, Failover{Branches: []Branch{ // three levels
 				{Sites: []string{"eu", "us"}, Stages: []StageSpec{Weighted{Branches: []Branch{
 					{Sites: []string{"eu"}, Weight: 80, Policy: "close"}, {Sites: []string{"us"}, Weight: 20, Policy: "close"}}}}},
@@ -183,7 +189,7 @@ func BenchmarkDecideTree(b *testing.B) {
 	for i := range 100 {
 		spec.Services[1].Endpoints = append(spec.Services[1].Endpoints, benchEndpoint(i, uint32(i%7+1), spec.Sites[i%3].Name))
 	}
-	benchDecideOf(b, spec, Query{Service: 1, Policy: 5}, randomClients(1<<12, false))
+	benchDecideOf(b, spec, Query{Service: 1, Policy: 11}, randomClients(1<<12, false))
 }
 
 // BenchmarkDecideSticky picks one of ten endpoints by the client's key.

@@ -25,7 +25,7 @@ func (c *chainCompiler) tree(in *surroundings, kind string, specs []Branch, next
 					b.pick = c.gc.selection(in.pick, ids)
 				}
 			}, "sites")
-			around := surroundings{policies: in.policies, pick: b.pick, ranked: in.ranked, geos: in.geos, inside: true,
+			around := surroundings{policies: in.policies, pick: b.pick, ranked: in.ranked, geos: in.geos, inside: true, drops: in.drops,
 				after: append(slices.Clone(next), in.after...)}
 			b.stages, b.scoped = c.branchChain(&around, spec)
 			depend = append(depend, b.scoped...)

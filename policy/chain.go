@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxStages bounds the stages of a policy with all that its branches refer to.
@@ -25,6 +27,7 @@ type surroundings struct {
 	ranked   bool     // a geo stage came before
 	geos     int      // how many
 	inside   bool     // it is the chain of a branch
+	drops    dropping // what was dropped before
 	after    []StageSpec
 }
 
@@ -51,6 +54,7 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 			switch spec := spec.(type) {
 			case Healthy:
 				c.chain.health, c.chain.looks = true, true
+				in.drops = max(in.drops, dropsDown)
 				add(c.compileHealthy(spec))
 			case Geo:
 				if st := c.geo(in, spec, specs[:i], next); st != nil {
@@ -59,21 +63,32 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 				}
 			case Failover:
 				if len(spec.Branches) > 0 {
+					if spec.Order != nil {
+						c.problem([]string{spec.stageName()}, "branches are tried in their own order")
+					}
 					st, inner := c.tree(in, spec.stageName(), spec.Branches, next)
 					depend = append(depend, inner...)
 					add(st)
 					break
 				}
 				c.chain.health = true
-				if len(spec.Sites) == 0 && !in.ranked {
+				if len(spec.Sites) == 0 && spec.Order == nil && !in.ranked {
 					c.problem([]string{spec.stageName()}, "failover needs to know what goes first: list its sites, or put a geo stage before it")
 				}
 				st := c.compileFailover(spec)
+				if spec.Order != nil {
+					if st.order = c.order(in, *spec.Order); st.order != nil {
+						depend = append(depend, scoped{st.order, in.pick})
+					}
+				}
 				if st.trickle > 0 {
 					st.salt = c.salt()
 				}
 				add(st)
 			case Weighted:
+				if spec.Grouped && (spec.Multi || len(spec.Branches) > 0) {
+					c.problem([]string{spec.stageName()}, "groups are drawn of endpoints, one after the other: neither multi nor branches have any")
+				}
 				switch {
 				case len(spec.Branches) > 0:
 					salt := c.salt()
@@ -83,6 +98,9 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 					add(st)
 				case spec.Multi:
 					add(multi{salt: c.salt()})
+				case spec.Grouped:
+					c.checkShared(spec.stageName(), spec.By)
+					add(grouped{c.weighted(in, spec.stageName(), next), onePer{spec.By}})
 				default:
 					add(c.weighted(in, spec.stageName(), next))
 				}
@@ -92,17 +110,24 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 				add(st)
 			case Sticky:
 				w := weightedBefore(append(slices.Clone(next), in.after...))
-				st := sticky{limit: w.limit, last: w.last}
+				if !(spec.Bound == 0 || spec.Bound > 1 && spec.Bound <= MaxBound) { // so that NaN is refused
+					c.problem([]string{spec.stageName(), "bound"}, "bound %v is out of range: want more than 1, at most %d", spec.Bound, MaxBound)
+				}
+				st := sticky{w.limit, w.last, uint64(math.Round(spec.Bound * 1000))}
 				depend = append(depend, scoped{st, in.pick})
 				add(st)
 			case OnePer:
-				if spec.By > SharedSubnet {
-					c.problem([]string{spec.stageName()}, "there is nothing number %d that endpoints share", spec.By)
-				}
+				c.checkShared(spec.stageName(), spec.By)
 				add(onePer{spec.By})
 			case Canary:
 				st := c.compileCanary(spec)
 				depend = append(depend, scoped{st, in.pick})
+				add(st)
+			case Shed:
+				c.chain.health = true
+				st := c.compileShed(spec)
+				depend = append(depend, scoped{st, in.pick})
+				in.ranked = true
 				add(st)
 			case Schedule:
 				add(c.compileSchedule(spec))
@@ -116,9 +141,30 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 			default:
 				c.problem(here, "stage %T is not known", spec)
 			}
+			if drops(spec) {
+				in.drops = dropsAny
+			}
 		}, strconv.Itoa(i))
 	}
 	return stages, depend
+}
+
+// drops reports whether a stage may drop endpoints for another reason than their health.
+func drops(spec StageSpec) bool {
+	switch spec := spec.(type) {
+	case Healthy, Shuffle, Sticky:
+		return false
+	case Weighted:
+		return spec.Multi || len(spec.Branches) > 0
+	case Geo:
+		for _, r := range spec.Rules {
+			if r.To.Limit > 0 || r.To.Fence {
+				return true
+			}
+		}
+		return spec.Default.Limit > 0 || spec.Default.Fence
+	}
+	return true
 }
 
 // salt returns what tells the dice of a stage from those of the others.
@@ -145,11 +191,42 @@ func (c *chainCompiler) geo(in *surroundings, spec Geo, before, next []StageSpec
 	if !in.inside {
 		horizon = horizonOf(before, next)
 	}
-	st := c.compileGeo(c.gc, spec, horizon)
+	st := c.compileGeo(c.gc, spec, []string{spec.stageName()}, horizon, in.drops, false)
 	if st != nil && c.chain.geo == nil && !in.inside {
 		c.chain.geo = st
 	}
 	return st
+}
+
+// order compiles what the groups of a failover stage depend on; it returns nil if there are problems.
+func (c *chainCompiler) order(in *surroundings, spec Geo) *geo {
+	if drops(spec) {
+		c.problem([]string{"failover", "order"}, "failover keeps one group, and needs no limit and no fence: put them into a geo stage before it")
+	}
+	return c.compileGeo(c.gc, spec, []string{"failover", "order"}, 0, in.drops, true)
+}
+
+// checkShared checks what endpoints share.
+func (c *compiler) checkShared(stage string, by Shared) {
+	if by > SharedSubnet {
+		c.problem([]string{stage}, "there is nothing number %d that endpoints share", by)
+	}
+}
+
+// compileShed checks a shed stage and compiles it.
+func (c *compiler) compileShed(spec Shed) *shed {
+	for _, x := range []struct {
+		name string
+		mark float64
+	}{{"low", spec.Low}, {"high", spec.High}} {
+		if !(x.mark >= 0 && x.mark <= 1) { // so that NaN is refused
+			c.problem([]string{spec.stageName(), x.name}, "%s %v is out of range: want 0 to 1", x.name, x.mark)
+		}
+	}
+	if spec.Low >= spec.High {
+		c.problem([]string{spec.stageName()}, "low %v has to be less than high %v", spec.Low, spec.High)
+	}
+	return &shed{LoadOf(spec.Low), LoadOf(spec.High)}
 }
 
 // compileHealthy checks a healthy stage and compiles it.
@@ -193,11 +270,10 @@ func horizonOf(before, after []StageSpec) int {
 		switch spec := spec.(type) {
 		case Take:
 			return max(0, spec.N)
-		case Weighted:
-			if spec.Multi || len(spec.Branches) > 0 {
+		case Weighted, Geo, Shuffle, Sticky:
+			if drops(spec) {
 				return 0
 			}
-		case Geo, Shuffle, Sticky:
 		default:
 			return 0
 		}
@@ -205,8 +281,9 @@ func horizonOf(before, after []StageSpec) int {
 	return 0
 }
 
-// compileGeo checks a geo stage and compiles it; it returns nil once there are problems, as nothing will come of it.
-func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int) *geo {
+// compileGeo checks a geo stage, which stands somewhere below the current path, and compiles it; it returns nil once there are problems, as nothing will
+// come of it. rest says that what a target does not list shares a rank.
+func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, where []string, horizon int, known dropping, rest bool) *geo {
 	targets := make([]target, 0, len(spec.Rules)+1)
 	prefixes, regions := map[netip.Prefix]bool{}, map[string]bool{}
 	for _, r := range spec.Rules {
@@ -232,27 +309,35 @@ func (c *compiler) compileGeo(gc *geoCompiler, spec Geo, horizon int) *geo {
 				prefixes[r.Prefix] = true
 			}
 			targets = append(targets, c.compileTarget(r.To))
-		}, "geo", key)
+		}, append(slices.Clone(where), key)...)
 	}
 	if !spec.Default.Nearest && len(spec.Default.Sites) == 0 {
-		c.problem([]string{"geo"}, "geo needs a default: a site, a list of sites, or nearest")
+		c.problem(where, "%s needs a default: a site, a list of sites, or nearest", strings.Join(where, " "))
 	} else {
-		c.at(func() { targets = append(targets, c.compileTarget(spec.Default)) }, "geo", "default")
+		c.at(func() { targets = append(targets, c.compileTarget(spec.Default)) }, append(slices.Clone(where), "default")...)
 	}
 	if len(c.problems) > 0 {
 		return nil
 	}
-	return gc.compile(cloneGeo(spec), targets, horizon)
+	for i := range targets {
+		targets[i].rest = rest && !targets[i].nearest
+	}
+	return gc.compile(cloneGeo(spec), targets, horizon, known)
 }
 
 // cloneGeo returns a copy that shares nothing with its argument.
 func cloneGeo(g Geo) Geo {
 	g.Rules = slices.Clone(g.Rules)
 	for i := range g.Rules {
-		g.Rules[i].To.Sites = slices.Clone(g.Rules[i].To.Sites)
+		g.Rules[i].To = g.Rules[i].To.clone()
 	}
-	g.Default.Sites = slices.Clone(g.Default.Sites)
+	g.Default = g.Default.clone()
 	return g
+}
+
+func (t GeoTarget) clone() GeoTarget {
+	t.Sites, t.Bias = slices.Clone(t.Sites), slices.Clone(t.Bias)
+	return t
 }
 
 // compileTarget checks a target at the current path and compiles it.
@@ -265,7 +350,47 @@ func (c *compiler) compileTarget(t GeoTarget) target {
 	case t.Nearest && !slices.ContainsFunc(c.plan.sites, func(s site) bool { return s.known }):
 		c.problem(here, "nearest needs sites with coordinates, and none has them")
 	}
-	return target{nearest: t.Nearest, sites: c.compileSiteList(t.Sites)}
+	if !(t.Within >= 0 && t.Within <= 1) { // so that NaN is refused
+		c.problem([]string{"within"}, "within %v is out of range: want 0 to 1", t.Within)
+	}
+	if t.Limit < 0 {
+		c.problem([]string{"limit"}, "limit %d keeps nothing: want 1 or more", t.Limit)
+	}
+	if !t.Nearest && len(t.Sites) > 0 && (t.Within != 0 || t.Limit != 0 || len(t.Bias) > 0) {
+		c.problem(here, "within, limit and bias are for nearest, and the target lists its sites")
+	}
+	if t.Fence && t.Nearest && t.Limit == 0 {
+		c.problem([]string{"fence"}, "a fence needs to know what is inside: a list of sites, or the limit of the nearest")
+	}
+	to := target{nearest: t.Nearest, sites: c.compileSiteList(t.Sites), within: t.Within, limit: t.Limit, fence: t.Fence}
+	c.at(func() { to.bias = c.compileBias(t.Bias) }, "bias")
+	return to
+}
+
+// compileBias checks what makes sites seem nearer or farther, and returns it by SiteID.
+func (c *compiler) compileBias(list []SiteBias) []int {
+	if len(list) == 0 {
+		return nil
+	}
+	bias, seen := make([]int, len(c.plan.sites)), map[string]bool{}
+	for _, b := range list {
+		at := []string{b.Site}
+		id, ok := c.plan.siteByName[b.Site]
+		switch {
+		case !ok:
+			c.problem(at, "there is no site %q", b.Site)
+		case seen[b.Site]:
+			c.problem(at, "site %q is listed twice", b.Site)
+		case !c.plan.sites[id].known:
+			c.problem(at, "site %q has no coordinates, so it has no distance either", b.Site)
+		case b.Bias < -MaxBias || b.Bias > MaxBias:
+			c.problem(at, "bias %d is out of range: want %d to %d", b.Bias, -MaxBias, MaxBias)
+		default:
+			bias[id] = b.Bias
+		}
+		seen[b.Site] = true
+	}
+	return bias
 }
 
 // compileSiteList looks names up, and reports those unknown or repeated at the current path.
@@ -303,12 +428,15 @@ func (c *compiler) compileFailover(spec Failover) *failover {
 		if len(ids) == 0 {
 			return
 		}
-		st.groupOf = make([]uint32, len(c.plan.sites))
+		if spec.Order != nil {
+			c.problem(here, "failover has a list of sites, or an order that depends on the client, not both")
+		}
+		st.groupOf = make([]uint16, len(c.plan.sites))
 		for i := range st.groupOf {
-			st.groupOf[i] = uint32(len(ids)) // elsewhere
+			st.groupOf[i] = uint16(len(ids)) // elsewhere
 		}
 		for i, id := range ids {
-			st.groupOf[id] = uint32(i)
+			st.groupOf[id] = uint16(i)
 		}
 	}, spec.stageName())
 	return st

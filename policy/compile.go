@@ -108,7 +108,7 @@ func (c *compiler) compileSites(specs []SiteSpec) {
 		if s.At != nil {
 			at.known, at.at = true, *s.At
 		}
-		c.plan.sites = append(c.plan.sites, site{s.Name, at})
+		c.plan.sites = append(c.plan.sites, site{s.Name, hashOf(s.Name), at})
 		c.plan.siteByName[s.Name] = id
 	}
 }
@@ -153,7 +153,7 @@ func (c *compiler) addEndpoint(id ServiceID, e EndpointSpec) {
 	added := Endpoint{
 		Name: s.name + "/" + e.Name, Service: id, Site: p.siteByName[e.Site],
 		V4: e.V4, V6: e.V6, Host: e.Host, Text: e.Text, ALPN: slices.Clone(e.ALPN),
-		Port: e.Port, Weight: e.Weight, Meta: maps.Clone(e.Meta),
+		Port: e.Port, Weight: e.Weight, Load: e.Load, Meta: maps.Clone(e.Meta),
 	}
 	at := EndpointID(len(p.endpoints))
 	p.endpoints = append(p.endpoints, added)
@@ -219,7 +219,7 @@ func (c *compiler) compilePolicies(specs []PolicySpec) {
 	for _, s := range specs {
 		c.specs[s.Name] = s
 	}
-	gc := newGeoCompiler(&p.frame, ruledRegions(specs))
+	gc := newGeoCompiler(&p.frame, ruledRegions(specs), c.measuresOf(specs))
 	add := func(s PolicySpec) {
 		c.at(func() {
 			c.checkName("policy", s.Name)

@@ -231,6 +231,14 @@ func TestCompileProblems(t *testing.T) {
 		{"failover of nothing", stage(Failover{}), "policies p 1 failover", "geo stage before"},
 		{"failover to unknown", stage(Failover{Sites: []string{"eu", "xx"}}), "policies p 1 failover", `no site "xx"`},
 		{"failover twice", stage(Failover{Sites: []string{"eu", "eu"}}), "policies p 1 failover", "listed twice"},
+		{"failover by list and place", stage(Failover{Sites: []string{"eu"}, Order: &Geo{Default: eu}}), "policies p 1 failover", "not both"},
+		{"failover by branches and place", stage(Failover{Order: &Geo{Default: eu}, Branches: []Branch{{Policy: "p"}}}), "policies p 1 failover", "own order"},
+		{"failover without default", stage(Failover{Order: &Geo{}}), "policies p 1 failover order", "default"},
+		{"failover of a region to unknown", stage(Failover{Order: &Geo{Rules: []GeoRule{{Region: "europe", To: GeoTarget{Sites: []string{"xx"}}}}, Default: eu}}),
+			"policies p 1 failover order europe", `no site "xx"`},
+		{"failover of an unknown region", stage(Failover{Order: &Geo{Rules: []GeoRule{{Region: "eurpoe", To: eu}}, Default: eu}}),
+			"policies p 1 failover order eurpoe", `in region "eurpoe"`},
+		{"failover with a fence", stage(Failover{Order: &Geo{Default: GeoTarget{Sites: []string{"eu"}, Fence: true}}}), "policies p 1 failover order", "no fence"},
 		{"threshold above", stage(Failover{Sites: []string{"eu"}, Threshold: 1.1}), "policies p 1 failover threshold", "1.1"},
 		{"threshold below", stage(Failover{Sites: []string{"eu"}, Threshold: -0.5}), "policies p 1 failover threshold", "-0.5"},
 		{"threshold NaN", stage(Failover{Sites: []string{"eu"}, Threshold: nan}), "policies p 1 failover threshold", "NaN"},
@@ -246,6 +254,19 @@ func TestCompileProblems(t *testing.T) {
 		{"network rule with host bits", rules(GeoRule{Prefix: prefix("2001:db8::1/32"), To: eu}), "policies p 1 geo 2001:db8::1/32", "write 2001:db8::/32"},
 		{"rule of nothing", rules(GeoRule{To: eu}), "policies p 1 geo invalid Prefix", "no network"},
 		{"rule of both", rules(GeoRule{Region: "europe", Prefix: prefix("10.0.0.0/8"), To: eu}), "policies p 1 geo europe", "not both"},
+		{"within too much", stage(Geo{Default: GeoTarget{Nearest: true, Within: 1.1}}), "policies p 1 geo default within", "within 1.1 is out of range: want 0 to 1"},
+		{"within NaN", stage(Geo{Default: GeoTarget{Nearest: true, Within: nan}}), "policies p 1 geo default within", "within NaN"},
+		{"limit of none", stage(Geo{Default: GeoTarget{Nearest: true, Limit: -1}}), "policies p 1 geo default limit", "limit -1"},
+		{"limit of a list", stage(Geo{Default: GeoTarget{Sites: []string{"eu"}, Limit: 1}}), "policies p 1 geo default", "are for nearest"},
+		{"fence around all", stage(Geo{Default: GeoTarget{Nearest: true, Fence: true}}), "policies p 1 geo default fence", "what is inside"},
+		{"bias too large", stage(Geo{Default: GeoTarget{Nearest: true, Bias: []SiteBias{{"eu", 100}}}}), "policies p 1 geo default bias eu", "want -99 to 99"},
+		{"bias too small", rules(GeoRule{Region: "europe", To: GeoTarget{Nearest: true, Bias: []SiteBias{{"eu", -100}}}}), "policies p 1 geo europe bias eu", "want -99 to 99"},
+		{"bias of an unknown site", stage(Geo{Default: GeoTarget{Nearest: true, Bias: []SiteBias{{"xx", 1}}}}), "policies p 1 geo default bias xx", "no site"},
+		{"bias twice", stage(Geo{Default: GeoTarget{Nearest: true, Bias: []SiteBias{{"eu", 1}, {"eu", 2}}}}), "policies p 1 geo default bias eu", "twice"},
+		{"bias of nowhere", func(s *Spec) {
+			s.Sites = append(s.Sites, SiteSpec{Name: "bare"})
+			s.Policies = []PolicySpec{{Name: "p", Stages: []StageSpec{Geo{Default: GeoTarget{Nearest: true, Bias: []SiteBias{{"bare", 1}}}}}}}
+		}, "policies p 0 geo default bias bare", "no coordinates"},
 		{"nearest of nowhere", func(s *Spec) { s.Sites[0].At, s.Sites[1].At = nil, nil }, "policies close 1 geo default", "none has them"},
 		{"too many geo stages", func(s *Spec) {
 			for i := range 1000 {

@@ -1,6 +1,9 @@
 package policy
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // A grid is what the databases of a Spec say of every address, as far as the policies can tell it apart. Values are positions in
 // frame.places.
@@ -18,7 +21,7 @@ func (gc *geoCompiler) whole() *atlas {
 // compileTables joins the databases, and adds the places that the policies can tell apart to the frame: no more of them than there are
 // ways to put the sites in order by distance, times lists of regions that rules are for. Half a million cities become a few hundred.
 func (gc *geoCompiler) compileTables() *grid {
-	r := &reducer{frame: gc.frame, ruled: gc.ruled, areas: map[area]uint32{{}: 0}, list: []area{{}}, orders: map[string]uint32{}, near: map[Point]uint32{},
+	r := &reducer{frame: gc.frame, ruled: gc.ruled, measures: gc.measures, areas: map[area]uint32{{}: 0}, list: []area{{}}, orders: map[string]uint32{}, near: map[Point]uint32{},
 		asns: map[uint32]uint32{0: 0}, said: map[said]uint32{{}: 0}, all: []said{{}}}
 	g := &grid{}
 	g.v4.add(u128{}, 0)
@@ -60,17 +63,18 @@ type said struct {
 // A reducer numbers what databases say.
 type reducer struct {
 	*frame
-	ruled  map[string]bool // regions that rules are for
-	areas  map[area]uint32 // positions in list
-	list   []area
-	orders map[string]uint32 // by the sites in their order
-	points []Point           // of each order, one at which it holds
-	near   map[Point]uint32  // orders by point
-	asns   map[uint32]uint32 // by number: 0 nothing is said, 1 none that rules are for, else its position in system + 2
-	system []uint32          // numbers of those that rules are for
-	said   map[said]uint32   // positions in all
-	all    []said
-	key    []byte
+	ruled    map[string]bool // regions that rules are for
+	measures []target
+	areas    map[area]uint32 // positions in list
+	list     []area
+	orders   map[string]uint32 // by the sites in their order
+	points   []Point           // of each order, one at which it holds
+	near     map[Point]uint32  // orders by point
+	asns     map[uint32]uint32 // by number: 0 nothing is said, 1 none that rules are for, else its position in system + 2
+	system   []uint32          // numbers of those that rules are for
+	said     map[said]uint32   // positions in all
+	all      []said
+	key      []byte
 }
 
 // join returns a grid of what was said and, where that is silent, what a table says.
@@ -159,20 +163,20 @@ func (r *reducer) area(p *PlaceSpec) uint32 {
 	return id
 }
 
-// order returns the number of the order of the sites by distance from a point, ties included.
+// order returns the number of the orders of the sites by distance from a point, ties included, as targets measure it.
 func (r *reducer) order(at Point) uint32 {
 	if id, ok := r.near[at]; ok {
 		return id
 	}
 	r.key = r.key[:0]
-	var before *siteAt
-	for _, s := range byDistance(r.sites, place{known: true, at: at}) {
-		tie := byte(0)
-		if before != nil && before.tied(s) {
-			tie = 1
+	for i := range r.measures {
+		for _, s := range byDistance(r.sites, &r.measures[i], place{known: true, at: at}) {
+			tie := byte(0)
+			if s.tied {
+				tie = 1
+			}
+			r.key = append(r.key, byte(s.id), byte(s.id>>8), tie)
 		}
-		r.key = append(r.key, byte(s.id), byte(s.id>>8), tie)
-		before = &s
 	}
 	id, ok := r.orders[string(r.key)]
 	if !ok {
@@ -197,12 +201,57 @@ func (r *reducer) place(s said) (at place) {
 	return at
 }
 
+// measuresOf returns the ways in which targets of policies measure distances, each once, the first being the plain one. What is wrong with one
+// is told elsewhere.
+func (c *compiler) measuresOf(policies []PolicySpec) []target {
+	list := []target{{}}
+	add := func(t GeoTarget) {
+		m := target{within: t.Within}
+		for _, b := range t.Bias {
+			if id := c.plan.siteByName[b.Site]; id != NoSite {
+				if m.bias == nil {
+					m.bias = make([]int, len(c.plan.sites))
+				}
+				m.bias[id] = b.Bias
+			}
+		}
+		if !slices.ContainsFunc(list, func(x target) bool { return x.within == m.within && slices.Equal(x.bias, m.bias) }) {
+			list = append(list, m)
+		}
+	}
+	for i := range policies {
+		for s := range policies[i].All() {
+			if g := rulesOf(s); g != nil {
+				for _, r := range g.Rules {
+					add(r.To)
+				}
+				add(g.Default)
+			}
+		}
+	}
+	return list
+}
+
+// rulesOf returns what of a stage depends on where the client is, or nil.
+func rulesOf(s StageSpec) *Geo {
+	switch s := s.(type) {
+	case Geo:
+		return &s
+	case Failover:
+		return s.Order
+	}
+	return nil
+}
+
 // ruledRegions returns the regions that rules of policies are for.
 func ruledRegions(policies []PolicySpec) map[string]bool {
 	ruled := map[string]bool{}
 	for i := range policies {
 		for s := range policies[i].All() {
-			g, _ := s.(Geo)
+			g := rulesOf(s)
+			if g == nil {
+				continue
+			}
 			for _, r := range g.Rules {
 				if r.Region != "" {
 					ruled[RegionName(r.Region)] = true

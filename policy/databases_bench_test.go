@@ -96,7 +96,7 @@ func BenchmarkLocate5M(b *testing.B) {
 			if v6 {
 				a = u128{0x2001_0000_0000_0000 + uint64(r.IntN(1_700_000))<<16 + r.Uint64()&0xffff, r.Uint64()}.addr(false)
 			}
-			clients[i] = clientOf(&Query{Client: netip.PrefixFrom(a, a.BitLen())})
+			clients[i].set(&Query{Client: netip.PrefixFrom(a, a.BitLen())})
 		}
 		b.Run(family, func(b *testing.B) {
 			sum, i := uint32(0), 0

@@ -3,21 +3,26 @@ package policy
 import (
 	"encoding/binary"
 	"math/bits"
+	"net/netip"
 )
 
 // A Scratch is the working memory of Decide. The zero value is ready; it grows to the largest service it met and is then reused
 // without allocation. It must not be used by two goroutines at once: give each worker its own.
 type Scratch struct {
-	live  []candidate // still in the running; the first settled of them are in order of rank, and before all others
-	lost  []candidate // dropped by a healthy stage: a failover stage counts their weight as missing
-	rest  []candidate // room for lead and draw
-	keys  []uint32    // room for failover
-	sums  []uint64    // room for draw
-	stack []candidate // what the stages with branches that are running were given
-	keyed []keyed     // room for stick
-	seen  []uint32    // room for onePer: epochs, by group
-	epoch uint32
-	out   []EndpointID // what the Decision points to
+	live    []candidate // still in the running; the first settled of them are in order of rank, and before all others
+	lost    []candidate // dropped by a healthy stage: a failover stage counts their weight as missing
+	rest    []candidate // room for lead and draw
+	keys    []uint32    // room for failover
+	sums    []uint64    // room for draw
+	stack   []candidate // what the stages with branches that are running were given
+	keyed   []keyed     // room for stick
+	seen    []uint32    // room for onePer: epochs, by group
+	groupOf []uint32    // room for gather: groups, by what their members share
+	takers  []taker     // room for shed
+	health  Health      // of the Query, for stages that look at loads
+	first   []uint32    // room for gather
+	epoch   uint32
+	out     []EndpointID // what the Decision points to
 
 	client  client
 	views   []*view // what the endpoints at hand can tell of the outcomes of geo stages, by position
@@ -40,13 +45,14 @@ type Scratch struct {
 	reason  Reason
 	ranked  bool // candidates of live may differ in rank
 	failed  bool // there is not enough left: a stage around this chain may know better
+	closed  bool // some of lost were dropped by a stage that fails closed
 	settled int
 	rec     *recorder // nil unless explaining
 }
 
 // Forget lets go of the Plan of the last Query, of which a Scratch holds a part until the next. It keeps its room.
 func (s *Scratch) Forget() {
-	s.views, s.rec, s.plan, s.sets, s.picks, s.all = nil, nil, nil, nil, nil, nil
+	s.views, s.rec, s.plan, s.sets, s.picks, s.all, s.health = nil, nil, nil, nil, nil, nil, Health{}
 }
 
 // A candidate is an endpoint on its way through the stages: 16 bytes, copied freely.
@@ -107,13 +113,14 @@ func (s *Scratch) viewsOf(pick uint32) []*view { return s.plan.views[s.sets[pick
 
 // begin sets the Scratch up for a Query over a list of candidates.
 func (s *Scratch) begin(list []candidate, q *Query, h Health) {
-	s.client, s.all = clientOf(q), list
+	s.client.set(q)
+	s.all, s.health = list, h
 	s.seed, s.joint, s.short = q.Dice, q.Joint, q.Short
 	s.want = q.Want
 	s.key, s.now, s.pick = q.Key, q.Now, 0
 	s.scope = 0
 	s.reason = ReasonStatic
-	s.ranked, s.settled, s.failed = false, 0, false
+	s.ranked, s.settled, s.failed, s.closed = false, 0, false, false
 	s.lost, s.stack = s.lost[:0], s.stack[:0]
 
 	if cap(s.live) < len(list) {
@@ -218,11 +225,12 @@ func (s *Scratch) below(n uint64) uint64 {
 
 // A client is where a Query comes from, as numbers: a site, or the first address of a prefix, or unknown.
 type client struct {
-	kind   clientKind
-	mapped bool   // IPv4 that came in IPv6 form: scopes are 96 longer
-	site   SiteID // clientSite
-	v4     uint32 // clientV4
-	v6     u128   // clientV6
+	kind   clientKind // by what it is located
+	from   clientKind // of its address, also if it is located at a site: clientV4, clientV6 or clientUnknown
+	mapped bool       // IPv4 that came in IPv6 form: scopes are 96 longer
+	site   SiteID     // clientSite
+	v4     uint32     // clientV4
+	v6     u128       // clientV6
 }
 
 type clientKind uint8
@@ -234,22 +242,28 @@ const (
 	clientV6
 )
 
-// clientOf returns the client of a Query. IPv4 addresses in IPv6 form (::ffff:0:0/96) count as IPv4.
-func clientOf(q *Query) client {
-	if q.From != NoSite {
-		return client{kind: clientSite, site: q.From}
+// set makes c the client of a Query. IPv4 addresses in IPv6 form (::ffff:0:0/96) count as IPv4.
+func (c *client) set(q *Query) {
+	*c = client{site: q.From}
+	if q.Client.IsValid() {
+		c.setAddress(q.Client.Addr(), q.Client.Bits())
 	}
-	if !q.Client.IsValid() {
-		return client{}
+	if c.kind = c.from; q.From != NoSite {
+		c.kind = clientSite
 	}
-	addr, bits := q.Client.Addr(), q.Client.Bits()
+}
+
+// setAddress sets the first address of a prefix.
+func (c *client) setAddress(addr netip.Addr, bits int) {
 	if addr.Is4() {
 		a := addr.As4()
-		return client{kind: clientV4, v4: binary.BigEndian.Uint32(a[:]) & mask32(bits)}
+		c.from, c.v4 = clientV4, binary.BigEndian.Uint32(a[:])&mask32(bits)
+		return
 	}
 	a := u128Of(addr).and(mask128(bits))
 	if a.hi == 0 && a.lo>>32 == 0xffff {
-		return client{kind: clientV4, mapped: true, v4: uint32(a.lo)}
+		c.from, c.mapped, c.v4 = clientV4, true, uint32(a.lo)
+		return
 	}
-	return client{kind: clientV6, v6: a}
+	c.from, c.v6 = clientV6, a
 }

@@ -69,7 +69,10 @@ type CandidateTrace struct {
 	Km     *float64 `json:"km,omitempty"`     // geo: distance of the site from the client
 	Share  float64  `json:"share,omitempty"`  // weighted: probability of being drawn first among those of its rank
 	Chance float64  `json:"chance,omitempty"` // weighted, multi: probability of being kept
+	Load   float64  `json:"load,omitempty"`   // shed, sticky: share of what it can take that it has to do
 	Why    string   `json:"why,omitempty"`    // of a dropped one: the reason
+
+	Returned bool `json:"returned,omitempty"` // geo, fence: an earlier stage dropped it, and it is back
 
 	rank uint32
 }
@@ -113,6 +116,9 @@ type recorder struct {
 	before []candidate
 	lost   []candidate // as before the stage
 	groups []group     // written by failover
+	takers []taker     // written by shed
+	home   int         // of takers, as shed chose
+	to     int         // the same
 
 	inside   []StageTrace  // of the branch that was run last
 	branches []BranchTrace // of the stage with branches that was run last
@@ -205,6 +211,14 @@ func (r *recorder) stage(p *Plan, s *Scratch, st stage) {
 	for i := range r.before {
 		if c := &r.before[i]; !live[c.id] {
 			t.Dropped = append(t.Dropped, r.candidate(p, c))
+		}
+	}
+	was := idsOf(r.before)
+	for i := range s.live {
+		if id := s.live[i].id; !was[id] {
+			name := p.endpoints[id].Name
+			k := slices.IndexFunc(t.Kept, func(c CandidateTrace) bool { return c.Name == name })
+			t.Kept[k].Returned = true
 		}
 	}
 	st.explain(p, s, r.before, &t)

@@ -153,3 +153,41 @@ func TestExplainShares(t *testing.T) {
 		t.Errorf("one of two without weight has share %v", k.Share)
 	}
 }
+
+// TestExplainCuts: who is outside, and why; and who comes back.
+func TestExplainCuts(t *testing.T) {
+	within := Geo{Default: GeoTarget{Nearest: true, Within: 0.05, Limit: 2, Bias: []SiteBias{{"ap", -50}}}}
+	for _, tt := range []struct {
+		stage  Geo
+		health string
+		want   string
+	}{
+		{within, "", "geo: eu1 us1 eu2 us2 eu3 -ap1 (at none of the nearest 2 sites) -none1 (at none of the nearest 2 sites) | " +
+			"rule default: nearest, within 5 %, the first 2 sites, ap biased by -50"},
+		{Geo{Default: GeoTarget{Sites: []string{"us", "ap"}, Fence: true}}, "us1=down us2=down ap1=down",
+			"geo: us1 us2 ap1 -eu1 (outside the fence) -eu2 (outside the fence) -eu3 (outside the fence) -none1 (outside the fence) | " +
+				"rule default: us, ap, fenced: nothing inside is up, so what is there counts as up"},
+	} {
+		p := mustCompile(t, worldSpec(Healthy{}, tt.stage))
+		got := p.Explain(Query{Client: netip.MustParsePrefix("100.64.1.0/24")}, healthOf(t, p, tt.health))
+		if lines := strings.Split(explained(got), "\n"); lines[2] != tt.want {
+			t.Errorf("got  %s\nwant %s", lines[2], tt.want)
+		}
+		for _, k := range got.Stages[2].Kept {
+			if k.Returned != (k.State == Down) {
+				t.Errorf("%s is %v, returned %v", k.Name, k.State, k.Returned)
+			}
+		}
+	}
+}
+
+// TestExplainOrder: which rule said in which order sites are tried.
+func TestExplainOrder(t *testing.T) {
+	order := Geo{Rules: []GeoRule{{Region: "europe", To: GeoTarget{Sites: []string{"ap", "eu"}}}}, Default: GeoTarget{Nearest: true}}
+	p := mustCompile(t, worldSpec(Healthy{}, Failover{Order: &order}))
+	got := p.Explain(Query{Client: netip.MustParsePrefix("192.0.2.0/24")}, healthOf(t, p, "ap1=down")).Stages[2]
+	want := "rule europe: ap, eu; ap: 0 of 1 up with weight 0 of 10: passed over; eu: 3 of 3 up with weight 30 of 30: kept"
+	if got.Note != want || got.Rule != "europe" || got.Scope != 24 {
+		t.Errorf("rule %s, scope %d\n%s, want\n%s", got.Rule, got.Scope, got.Note, want)
+	}
+}

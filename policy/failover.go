@@ -14,7 +14,8 @@ type failover struct {
 	threshold float64
 	trickle   uint64   // of 2^32 questions, how many go to the second group
 	salt      uint64   // of trickle
-	groupOf   []uint32 // by SiteID: position of the site's group; nil: groups are ranks
+	groupOf   []uint16 // by SiteID: position of the site's group
+	order     *geo     // of the groups, by where the client is; nil, and groupOf too: groups are ranks
 }
 
 // noGroup is the key of no group.
@@ -23,11 +24,12 @@ const noGroup = ^uint32(0)
 func (*failover) name() string { return Failover{}.stageName() }
 
 func (st *failover) run(s *Scratch) {
-	if st.groupOf == nil && !s.ranked && len(s.lost) == 0 {
+	groupOf := st.groups(s)
+	if groupOf == nil && !s.ranked && len(s.lost) == 0 {
 		s.failed = s.failed || !st.satisfied(s)
 		return // one group
 	}
-	st.key(s)
+	st.key(s, groupOf)
 	anyUp, anyLive := noGroup, noGroup
 	passed := false
 	first, firstPassed := noGroup, false
@@ -96,19 +98,39 @@ func (st *failover) satisfied(s *Scratch) bool {
 	return g.enough(st.threshold)
 }
 
+// groups returns the position of each site's group, by SiteID, for the client; nil if groups are ranks.
+func (st *failover) groups(s *Scratch) []uint16 {
+	if st.order == nil {
+		return st.groupOf
+	}
+	outcome, scope := st.order.locate(&s.client, st.order.view(s))
+	s.scope = max(s.scope, scope)
+	return st.order.ranks[int(outcome)*st.order.stride:][:st.order.stride]
+}
+
 // key writes the group of each candidate, first the live, then the lost, to s.keys.
-func (st *failover) key(s *Scratch) {
+func (st *failover) key(s *Scratch, groupOf []uint16) {
 	keys := s.keys[:0]
 	for _, list := range [2][]candidate{s.live, s.lost} {
 		for i := range list {
-			if st.groupOf != nil {
-				keys = append(keys, st.groupOf[list[i].site])
-			} else {
-				keys = append(keys, list[i].rank)
-			}
+			keys = append(keys, groupKey(groupOf, &list[i]))
 		}
 	}
 	s.keys = keys
+	for _, key := range keys[:len(s.live)] {
+		if st.order != nil && key != keys[0] {
+			s.because(ReasonGeo)
+			break
+		}
+	}
+}
+
+// groupKey returns the group of a candidate.
+func groupKey(groupOf []uint16, c *candidate) uint32 {
+	if groupOf == nil {
+		return c.rank
+	}
+	return uint32(groupOf[c.site])
 }
 
 // A tally is what a failover stage counts of one group.
@@ -183,7 +205,7 @@ func (s *Scratch) keep(st *failover, key uint32, passed bool) {
 	s.live = filter(s.live, s.keys[:n], key)
 	s.lost = filter(s.lost, s.keys[n:], key)
 	s.settled = 0
-	if st.groupOf == nil {
+	if st.groupOf == nil && st.order == nil {
 		s.ranked = false
 	}
 }
@@ -210,13 +232,19 @@ type group struct {
 func (st *failover) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
 	groups := s.rec.groups
 	s.rec.groups = nil
+	if st.order != nil {
+		var to GeoTarget
+		t.Rule, to = st.order.ruleOf(s.rec.addr, s.rec.place)
+		t.Scope = st.order.scope(s)
+		defer func() { t.Note = fmt.Sprintf("rule %s: %s; %s", t.Rule, to, t.Note) }()
+	}
 	if len(groups) == 0 {
 		t.Note = "one group"
 		return
 	}
-	kept := noGroup
+	kept, groupOf := noGroup, st.groups(s)
 	if len(s.live) > 0 {
-		kept = st.keyOf(&s.live[0])
+		kept = groupKey(groupOf, &s.live[0])
 	}
 	var notes []string
 	for _, g := range groups {
@@ -230,7 +258,7 @@ func (st *failover) explain(p *Plan, s *Scratch, before []candidate, t *StageTra
 			verdict = "kept, as no group has enough"
 		}
 		notes = append(notes, fmt.Sprintf("%s: %d of %d up with weight %d of %d: %s",
-			st.groupName(p, s, before, g.key), g.up.n, g.all.n, g.up.weight, g.all.weight, verdict))
+			groupName(p, s, before, groupOf, g.key), g.up.n, g.all.n, g.up.weight, g.all.weight, verdict))
 	}
 	t.Note = strings.Join(notes, "; ")
 	for i := range t.Dropped {
@@ -238,20 +266,12 @@ func (st *failover) explain(p *Plan, s *Scratch, before []candidate, t *StageTra
 	}
 }
 
-// keyOf returns the group of a candidate.
-func (st *failover) keyOf(c *candidate) uint32 {
-	if st.groupOf != nil {
-		return st.groupOf[c.site]
-	}
-	return c.rank
-}
-
 // groupName names a group by the sites of its members.
-func (st *failover) groupName(p *Plan, s *Scratch, before []candidate, key uint32) string {
+func groupName(p *Plan, s *Scratch, before []candidate, groupOf []uint16, key uint32) string {
 	var names []string
 	for _, list := range [2][]candidate{before, s.rec.lost} {
 		for i := range list {
-			if name := siteLabel(p, list[i].site); st.keyOf(&list[i]) == key && !slices.Contains(names, name) {
+			if name := siteLabel(p, list[i].site); groupKey(groupOf, &list[i]) == key && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}

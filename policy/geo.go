@@ -18,6 +18,10 @@ type geo struct {
 	atlas    *atlas
 	outcomes []uint32 // by cause of the atlas
 	ranks    []uint16 // outcome o ranks site s by ranks[o*stride+s]
+	cuts     []cut    // by outcome; nil: none drops anything
+	places   []uint16 // of sites, as ranks, if there are cuts: see rankRow
+	known    dropping // what the stages before can have dropped, if there are cuts
+	nowhere  bool     // what becomes of endpoints at no site depends on the client too
 	stride   int      // length of an outcome: number of sites, NoSite included
 	shift    uint     // bits a rank takes
 }
@@ -29,6 +33,9 @@ func (g *geo) run(s *Scratch) {
 	s.scope = max(s.scope, scope)
 	at := int(outcome) * g.stride
 	row := g.ranks[at : at+g.stride]
+	if g.cuts != nil && g.cuts[outcome].cuts() {
+		g.cuts[outcome].apply(s, g.places[at:at+g.stride])
+	}
 	spread := rankAll(s.live, row, g.shift)
 	if spread {
 		s.because(ReasonGeo)
@@ -101,13 +108,14 @@ func (g *geo) locate(c *client, v *view) (outcome uint32, scope uint8) {
 // A geoCompiler builds the geo stages of a frame.
 type geoCompiler struct {
 	*frame
-	ruled   map[string]bool   // regions that rules are for
-	atlases map[string]*atlas // by a stage's own networks
-	byKey   map[string]*geo
+	ruled    map[string]bool   // regions that rules are for
+	measures []target          // ways in which targets measure distances
+	atlases  map[string]*atlas // by a stage's own networks
+	byKey    map[string]*geo
 }
 
-func newGeoCompiler(f *frame, ruled map[string]bool) *geoCompiler {
-	return &geoCompiler{frame: f, ruled: ruled, atlases: map[string]*atlas{}, byKey: map[string]*geo{}}
+func newGeoCompiler(f *frame, ruled map[string]bool, measures []target) *geoCompiler {
+	return &geoCompiler{frame: f, ruled: ruled, measures: measures, atlases: map[string]*atlas{}, byKey: map[string]*geo{}}
 }
 
 // atlas returns the atlas for a stage's own networks, which are sorted.
@@ -126,15 +134,20 @@ func (gc *geoCompiler) atlas(own []netip.Prefix) *atlas {
 	return a
 }
 
-// compile builds a stage, or returns that of an equal Spec and horizon. targets is parallel to spec.Rules, with that of spec.Default at
-// the end.
-func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
-	key := keyOf(spec, horizon)
+// compile builds a stage, or returns that of an equal Spec, horizon and what is known. targets is parallel to spec.Rules, with that of
+// spec.Default at the end.
+func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int, known dropping) *geo {
+	cuts := slices.ContainsFunc(targets, func(to target) bool { return cutOf(&to).cuts() })
+	if !cuts {
+		known = dropsNothing // it makes no difference
+	}
+	rest := slices.ContainsFunc(targets, func(to target) bool { return to.rest })
+	key := keyOf(spec, horizon, known, rest)
 	if g := gc.byKey[key]; g != nil {
 		return g
 	}
 	if horizon > 0 {
-		near := *gc.compile(spec, targets, 0)
+		near := *gc.compile(spec, targets, 0, known)
 		near.wide, near.position, near.horizon = near.position, len(gc.stages), horizon
 		gc.stages = append(gc.stages, &near)
 		gc.byKey[key] = &near
@@ -149,7 +162,10 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
 		}
 	}
 	own := slices.SortedFunc(maps.Keys(byNetwork), netip.Prefix.Compare)
-	g := &geo{spec: spec, position: len(gc.stages), wide: len(gc.stages), atlas: gc.atlas(own), stride: len(gc.sites), shift: rankBits(len(gc.sites))}
+	g := &geo{
+		spec: spec, position: len(gc.stages), wide: len(gc.stages), known: known, nowhere: cuts || rest,
+		atlas: gc.atlas(own), stride: len(gc.sites), shift: rankBits(len(gc.sites)),
+	}
 	gc.stages = append(gc.stages, g)
 	gc.byKey[key] = g
 	byRow := map[string]uint32{}
@@ -167,25 +183,36 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int) *geo {
 				}
 			}
 		}
-		row := rankRow(gc.sites, targets[rule], gc.places[c.place])
-		text = text[:0]
-		for _, rank := range row {
-			text = append(text, byte(rank), byte(rank>>8))
+		row, places := rankRow(gc.sites, targets[rule], gc.frame.places[c.place])
+		cut := cutOf(&targets[rule])
+		text = appendRow(text[:0], row)
+		if cut.cuts() {
+			text = appendRow(fmt.Append(text, cut), places)
 		}
 		o, ok := byRow[string(text)]
 		if !ok {
 			o = uint32(len(byRow))
 			byRow[string(text)] = o
 			g.ranks = append(g.ranks, row...)
+			if cuts {
+				g.cuts, g.places = append(g.cuts, cut), append(g.places, places...)
+			}
 		}
 		g.outcomes[i] = o
 	}
 	return g
 }
 
+func appendRow(text []byte, row []uint16) []byte {
+	for _, x := range row {
+		text = append(text, byte(x), byte(x>>8))
+	}
+	return text
+}
+
 // keyOf returns what two stages share if they are the same.
-func keyOf(spec Geo, horizon int) string {
-	key := fmt.Append(nil, horizon, spec.Default) // names of sites have no blanks; those of regions may
+func keyOf(spec Geo, horizon int, known dropping, rest bool) string {
+	key := fmt.Append(nil, horizon, known, rest, spec.Default) // names of sites have no blanks; those of regions may
 	for _, r := range spec.Rules {
 		key = fmt.Appendf(key, " %q %v %v", r.Region, r.Prefix, r.To)
 	}
@@ -218,14 +245,19 @@ func (g *geo) ruleOf(addr netip.Addr, at place) (key string, to GeoTarget) {
 
 func (g *geo) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
 	key, to := g.ruleOf(s.rec.addr, s.rec.place)
-	want := "nearest"
-	if !to.Nearest {
-		want = strings.Join(to.Sites, ", ")
-	}
 	t.Rule = key
-	t.Note = fmt.Sprintf("rule %s: %s", key, want)
+	t.Note = fmt.Sprintf("rule %s: %s", key, to)
 	if to.Nearest && !s.rec.place.known && s.rec.place.site == NoSite {
 		t.Note += ", but the client's place is unknown: the order of the sites"
+	}
+	for i := range t.Dropped {
+		t.Dropped[i].Why = "outside the fence"
+		if !to.Fence {
+			t.Dropped[i].Why = "at none of the nearest " + plural(to.Limit, "site")
+		}
+	}
+	if g.cuts != nil && to.Fence && slices.ContainsFunc(t.Kept, func(c CandidateTrace) bool { return c.Returned }) {
+		t.Note += ": nothing inside is up, so what is there counts as up"
 	}
 	_, t.Scope = g.locate(&s.client, g.view(s))
 	for i := range t.Kept {
@@ -237,4 +269,34 @@ func (g *geo) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
 			k.Km = &km
 		}
 	}
+}
+
+// String returns a target in words, as "eu-west, us-east, fenced" or "nearest, within 5 %, the first 2 sites".
+func (t GeoTarget) String() string {
+	words := t.Sites
+	if t.Nearest {
+		words = []string{"nearest"}
+	}
+	words = slices.Clone(words)
+	if t.Within > 0 {
+		words = append(words, fmt.Sprintf("within %.4g %%", 100*t.Within))
+	}
+	if t.Limit > 0 {
+		words = append(words, "the first "+plural(t.Limit, "site"))
+	}
+	for _, b := range t.Bias {
+		words = append(words, fmt.Sprintf("%s biased by %+d", b.Site, b.Bias))
+	}
+	if t.Fence {
+		words = append(words, "fenced")
+	}
+	return strings.Join(words, ", ")
+}
+
+// plural returns a number of things.
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(n, " ", what)
 }

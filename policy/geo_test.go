@@ -56,7 +56,7 @@ func TestRankRow(t *testing.T) {
 		{"listed, then in order", target{sites: []SiteID{2}}, place{}, []uint16{6, 1, 0, 2, 3, 4, 5}},
 		{"all listed", target{sites: []SiteID{6, 5, 4, 3, 2, 1}}, paris, []uint16{6, 5, 4, 3, 2, 1, 0}},
 	} {
-		if got := rankRow(p.sites, tt.to, tt.from); !slices.Equal(got, tt.want) {
+		if got, _ := rankRow(p.sites, tt.to, tt.from); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}

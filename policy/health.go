@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // A State says whether an endpoint may receive traffic.
 type State uint8
@@ -46,20 +49,32 @@ func (s *State) UnmarshalText(text []byte) error {
 	return fmt.Errorf("policy: %q is not a state: want unknown, up, down or drained", text)
 }
 
-// A Verdict is what is believed of one endpoint at one moment. The zero Verdict is "unknown, not forced, no TTL bound".
+// A Load is how much of what an endpoint can take it has to do, in thousandths. 0 is nothing, or that nobody says.
+type Load uint16
+
+// LoadOf returns a share as a Load, rounded, from 0 to the largest there is.
+func LoadOf(share float64) Load {
+	return Load(max(0, min(math.Round(share*1000), math.MaxUint16)))
+}
+
+// Share returns a Load as a share: 1 is all that the endpoint can take.
+func (l Load) Share() float64 { return float64(l) / 1000 }
+
+// A Verdict is what is believed of one endpoint at one moment. The zero Verdict is "unknown, not forced, no load, no TTL bound".
 type Verdict struct {
 	State  State
 	Forced bool // set by an operator, beats probes
+	Load   Load
 
 	// TTL is how many seconds an answer that depends on the endpoint may be kept at most, from whenever it is given while this
 	// Verdict stands, so that it has expired by a second after the state changes. 0 = no bound.
 	TTL uint32
 }
 
-// Worse combines two beliefs about one endpoint: the worse state, forced if either is, the smaller bound. It is commutative,
+// Worse combines two beliefs about one endpoint: the worse state, forced if either is, the larger load, the smaller bound. It is commutative,
 // associative and idempotent, and the zero Verdict changes nothing.
 func (v Verdict) Worse(w Verdict) Verdict {
-	return Verdict{State: max(v.State, w.State), Forced: v.Forced || w.Forced, TTL: min(v.TTL-1, w.TTL-1) + 1} // 0-1 is the largest
+	return Verdict{State: max(v.State, w.State), Forced: v.Forced || w.Forced, Load: max(v.Load, w.Load), TTL: min(v.TTL-1, w.TTL-1) + 1} // 0-1 is the largest
 }
 
 // A page holds the Verdicts of 256 consecutive endpoints: With copies one page and the list of pages, so a change among 100,000

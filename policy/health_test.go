@@ -10,7 +10,7 @@ func TestVerdictWorseLaws(t *testing.T) {
 	for state := Unknown; state <= Drained; state++ {
 		for _, forced := range []bool{false, true} {
 			for _, ttl := range []uint32{0, 1, 5, 1<<32 - 1} {
-				all = append(all, Verdict{state, forced, ttl})
+				all = append(all, Verdict{state, forced, Load(ttl % 2), ttl})
 			}
 		}
 	}
@@ -40,10 +40,10 @@ func TestVerdictWorseLaws(t *testing.T) {
 
 func TestVerdictWorse(t *testing.T) {
 	for _, tt := range []struct{ a, b, want Verdict }{
-		{Verdict{Up, false, 10}, Verdict{Down, false, 20}, Verdict{Down, false, 10}},
-		{Verdict{Up, false, 0}, Verdict{Unknown, false, 7}, Verdict{Up, false, 7}},
-		{Verdict{Down, false, 3}, Verdict{Drained, true, 0}, Verdict{Drained, true, 3}},
-		{Verdict{Up, true, 0}, Verdict{Up, false, 0}, Verdict{Up, true, 0}},
+		{Verdict{State: Up, Forced: false, TTL: 10}, Verdict{State: Down, Forced: false, TTL: 20}, Verdict{State: Down, Forced: false, TTL: 10}},
+		{Verdict{State: Up, Forced: false, TTL: 0}, Verdict{State: Unknown, Forced: false, TTL: 7}, Verdict{State: Up, Forced: false, TTL: 7}},
+		{Verdict{State: Down, Forced: false, TTL: 3}, Verdict{State: Drained, Forced: true, TTL: 0}, Verdict{State: Drained, Forced: true, TTL: 3}},
+		{Verdict{State: Up, Forced: true, TTL: 0}, Verdict{State: Up, Forced: false, TTL: 0}, Verdict{State: Up, Forced: true, TTL: 0}},
 	} {
 		if got := tt.a.Worse(tt.b); got != tt.want {
 			t.Errorf("%v.Worse(%v) = %v, want %v", tt.a, tt.b, got, tt.want)
@@ -83,7 +83,7 @@ func TestStateText(t *testing.T) {
 }
 
 func TestReasonAndFamilyText(t *testing.T) {
-	for i, want := range []string{"static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fallback", "fail_open", "fail_closed"} {
+	for i, want := range []string{"static", "weight", "sticky", "canary", "schedule", "geo", "shed", "failover", "override", "fallback", "fail_open", "fail_closed"} {
 		r := Reason(i)
 		text, err := r.MarshalText()
 		if r.String() != want || string(text) != want || err != nil {
@@ -114,7 +114,7 @@ func TestHealthNeverChanges(t *testing.T) {
 	for range 400 {
 		past = append(past, moment{h, append([]Verdict(nil), model...)})
 		id := EndpointID(r.IntN(n))
-		v := Verdict{State(r.IntN(4)), r.IntN(2) == 0, uint32(r.IntN(3))}
+		v := Verdict{State(r.IntN(4)), r.IntN(2) == 0, Load(r.IntN(3)), uint32(r.IntN(3))}
 		h = h.With(id, v)
 		model[id] = v
 	}

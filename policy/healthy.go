@@ -44,6 +44,7 @@ func (st healthy) run(s *Scratch) {
 			s.because(ReasonFailClosed)
 		}
 	}
+	s.closed = s.closed || st.shortage(s) != ShortageOpen
 	kept := 0
 	for _, c := range s.live {
 		if c.state.Usable() {

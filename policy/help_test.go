@@ -132,7 +132,7 @@ func randomEndpoint(c chances, sites []SiteSpec, k int) EndpointSpec {
 		e.Host, e.Port = "h.example", 443
 	}
 	if family != 0 {
-		e.V4 = netip.AddrFrom4([4]byte{192, 0, 2, byte(k + 1)})
+		e.V4 = netip.AddrFrom4([4]byte{192, 0, byte(k % 3), byte(k + 1)})
 	}
 	if family != 1 {
 		e.V6 = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(k + 1)})
@@ -154,21 +154,32 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 			if ranked == 0 || c.IntN(2) == 0 {
 				f.Sites = randomSites(c, s)
 			}
+			if c.IntN(3) == 0 {
+				f.Sites, f.Order = nil, randomOrder(c, s)
+			}
 			stages = append(stages, f)
 		case k == 3:
 			stages = append(stages, Take{1 + c.IntN(4)})
 		case k == 4:
-			stages = append(stages, Weighted{Multi: c.IntN(3) == 0})
+			stages = append(stages, []StageSpec{Weighted{}, Weighted{Multi: true}, Weighted{Grouped: true}, Weighted{Grouped: true, By: SharedSubnet}}[c.IntN(4)])
 		case k == 5:
 			stages = append(stages, Shuffle{})
 		case k == 6:
-			stages = append(stages, Sticky{})
+			stages = append(stages, Sticky{Bound: []float64{0, 0, 1.001, 1.25}[c.IntN(4)]})
 		case k == 7:
 			stages = append(stages, OnePer{Shared(c.IntN(2))})
 		case k == 11 && c.IntN(5) == 0:
 			stages = append(stages, randomSchedule(c, s))
+		case k == 11 && c.IntN(2) == 0:
+			stages = append(stages, []Shed{{0.5, 0.9}, {0, 1}, {0.001, 0.002}, {0.3, 0.301}}[c.IntN(4)])
 		case k == 11 && c.IntN(3) == 0:
-			stages = append(stages, Canary{Share: []float64{0, 0.05, 0.5, 1}[c.IntN(4)], Sites: randomSites(c, s)})
+			st := Canary{Share: []float64{0, 0.05, 0.5, 1}[c.IntN(4)], Sites: randomSites(c, s)}
+			for range c.IntN(4) {
+				if p := randomPrefix(c); !slices.Contains(st.Networks, p) {
+					st.Networks = append(st.Networks, p)
+				}
+			}
+			stages = append(stages, st)
 		case k == 8:
 			stages = append(stages, []Healthy{{Threshold: 0.5}, {Min: 2}, {Threshold: 1, Min: 1}, {Closed: true}}[c.IntN(4)])
 		case k == 9 && depth > 0:
@@ -235,9 +246,18 @@ func randomSites(c chances, s Spec) []string {
 func randomGeo(c chances, s Spec) Geo {
 	target := func() GeoTarget {
 		if c.IntN(2) == 0 {
-			return GeoTarget{Nearest: true}
+			return GeoTarget{Sites: randomSites(c, s), Fence: c.IntN(4) == 0}
 		}
-		return GeoTarget{Sites: randomSites(c, s)}
+		to := GeoTarget{Nearest: true, Within: []float64{0, 0, 0.05, 1}[c.IntN(4)]}
+		if c.IntN(3) == 0 {
+			to.Limit, to.Fence = 1+c.IntN(3), c.IntN(2) == 0
+		}
+		for _, x := range s.Sites {
+			if x.At != nil && c.IntN(6) == 0 {
+				to.Bias = append(to.Bias, SiteBias{x.Name, c.IntN(199) - 99})
+			}
+		}
+		return to
 	}
 	g := Geo{Default: target()}
 	seen := map[netip.Prefix]bool{}
@@ -260,6 +280,16 @@ func randomGeo(c chances, s Spec) Geo {
 		}
 	}
 	return g
+}
+
+// randomOrder is one for a failover stage.
+func randomOrder(c chances, s Spec) *Geo {
+	g := randomGeo(c, s)
+	g.Default.Limit, g.Default.Fence = 0, false
+	for i := range g.Rules {
+		g.Rules[i].To.Limit, g.Rules[i].To.Fence = 0, false
+	}
+	return &g
 }
 
 // randomQuery asks anything of a Plan.
@@ -300,7 +330,7 @@ func randomHealth(c chances, p *Plan) Health {
 	h := NewHealth(p.NumEndpoints())
 	whole := c.IntN(8)
 	for id := range p.NumEndpoints() {
-		v := Verdict{State: State(c.IntN(4)), Forced: c.IntN(3) == 0, TTL: uint32(c.IntN(3) * 5)}
+		v := Verdict{State: State(c.IntN(4)), Forced: c.IntN(3) == 0, TTL: uint32(c.IntN(3) * 5), Load: Load([]int{0, 1, 300, 600, 700, 899, 900, 5000}[c.IntN(8)])}
 		switch whole {
 		case 0:
 			v.State = Down

@@ -30,26 +30,36 @@ func distance(a, b Point) float64 {
 type siteAt struct {
 	id     SiteID
 	metres float64
+	tied   bool // it shares the rank of the one before
 }
 
-// tied reports whether two sites share a rank.
-func (a siteAt) tied(b siteAt) bool { return a.metres == b.metres && !math.IsInf(a.metres, 1) }
-
-// byDistance returns all sites, the nearest to a place first. Sites whose distance is unknown follow in the order of the Spec; so
-// do all if the place has no coordinates, except that the site the place is at is the nearest then too.
-func byDistance(sites []site, from place) []siteAt {
+// byDistance returns the sites that a target does not list, the nearest to a place first, by what the target takes for their distances. Sites whose
+// distance is unknown follow in the order of the Spec; so do all if the place has no coordinates, except that the site the place is at is the
+// nearest then too.
+func byDistance(sites []site, to *target, from place) []siteAt {
 	list := make([]siteAt, 0, len(sites))
-	for id := 1; id < len(sites); id++ {
-		s := siteAt{SiteID(id), math.Inf(1)}
-		switch to := sites[id].place; {
-		case from.known && to.known:
-			s.metres = distance(from.at, to.at)
-		case !from.known && from.site == s.id:
+	for id := SiteID(1); int(id) < len(sites); id++ {
+		if slices.Contains(to.sites, id) {
+			continue
+		}
+		s := siteAt{id: id, metres: math.Inf(1)}
+		switch at := sites[id].place; {
+		case from.known && at.known:
+			s.metres = to.biased(id, distance(from.at, at.at))
+		case !from.known && from.site == id:
 			s.metres = 0
 		}
 		list = append(list, s)
 	}
 	slices.SortStableFunc(list, func(a, b siteAt) int { return cmp.Compare(a.metres, b.metres) })
+	first := math.Inf(1) // of a rank
+	for i := range list {
+		s := &list[i]
+		s.tied = i > 0 && !math.IsInf(first, 1) && s.metres <= first*(1+to.within)
+		if !s.tied {
+			first = s.metres
+		}
+	}
 	return list
 }
 
@@ -57,32 +67,47 @@ func byDistance(sites []site, from place) []siteAt {
 type target struct {
 	nearest bool
 	sites   []SiteID
+	within  float64
+	limit   int
+	bias    []int // by SiteID; nil: none
+	fence   bool
+	rest    bool // what it does not list shares a rank
+}
+
+// biased returns the distance that a site seems to have.
+func (t *target) biased(id SiteID, metres float64) float64 {
+	if t.bias == nil {
+		return metres
+	}
+	share := float64(t.bias[id]) / 100
+	if share < 0 {
+		return math.Round(metres / (1 + share))
+	}
+	return math.Round(metres * (1 - share))
 }
 
 // rankRow returns the rank of each site, by SiteID, for a client at a place under a target: first the sites the target lists, in that
-// order, then the others by distance; NoSite comes last. Ranks are dense from 0.
-func rankRow(sites []site, to target, from place) []uint16 {
-	row := make([]uint16, len(sites))
-	listed := make([]bool, len(sites))
-	rank := 0
-	if !to.nearest {
-		for _, id := range to.sites {
-			row[id], listed[id] = uint16(rank), true
-			rank++
-		}
+// order, then the others by distance; NoSite comes last. Ranks are dense from 0. places are the ranks as they were if none were shared.
+func rankRow(sites []site, to target, from place) (ranks, places []uint16) {
+	ranks, places = make([]uint16, len(sites)), make([]uint16, len(sites))
+	rank, at := 0, 0
+	put := func(id SiteID) {
+		ranks[id], places[id] = uint16(rank), uint16(at)
+		rank++
+		at++
 	}
-	var before *siteAt
-	for _, s := range byDistance(sites, from) {
-		if listed[s.id] {
-			continue
-		}
-		if before != nil && before.tied(s) {
+	for _, id := range to.sites {
+		put(id)
+	}
+	for i, s := range byDistance(sites, &to, from) {
+		if s.tied || to.rest && i > 0 {
 			rank--
 		}
-		row[s.id] = uint16(rank)
-		rank++
-		before = &s
+		put(s.id)
 	}
-	row[NoSite] = uint16(rank)
-	return row
+	if to.rest && len(to.sites) < len(sites)-1 {
+		rank--
+	}
+	put(NoSite)
+	return ranks, places
 }

@@ -12,11 +12,7 @@ var sharedNames = [...]string{"site", "subnet"}
 
 func (st onePer) run(s *Scratch) {
 	s.settle(len(s.live))
-	s.epoch++
-	if s.epoch == 0 { // once in 2^32 times what was seen then could be taken for what is seen now
-		clear(s.seen)
-		s.epoch = 1
-	}
+	s.nextEpoch()
 	kept := 0
 	for i := range s.live {
 		group := st.group(s.plan, &s.live[i])
@@ -33,6 +29,15 @@ func (st onePer) run(s *Scratch) {
 		kept++
 	}
 	s.live, s.settled = s.live[:kept], min(s.settled, kept)
+}
+
+// nextEpoch begins to see groups anew.
+func (s *Scratch) nextEpoch() {
+	s.epoch++
+	if s.epoch == 0 { // once in 2^32 times what was seen then could be taken for what is seen now
+		clear(s.seen)
+		s.epoch = 1
+	}
 }
 
 // group returns the number of what a candidate shares with others of its service, 0 if it shares nothing.

@@ -41,6 +41,7 @@ type Endpoint struct {
 	ALPN    []string          // do not change
 	Port    uint16            // 0 = not known
 	Weight  uint32            // 0..MaxWeight
+	Load    Load              // as EndpointSpec.Load
 	Meta    map[string]string // do not change
 }
 
@@ -65,6 +66,7 @@ type extent struct {
 // A site is a compiled SiteSpec.
 type site struct {
 	name string
+	hash uint64 // of the name
 	place
 }
 

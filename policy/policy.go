@@ -67,7 +67,7 @@ type Query struct {
 	Service ServiceID
 	Policy  PolicyID
 	Client  netip.Prefix // who asks: the client subnet (RFC 7871) or the resolver's address as a full-length prefix; its first address locates it; invalid = unknown
-	From    SiteID       // when not NoSite, locate the client at this site and ignore Client (the edge asks so)
+	From    SiteID       // when not NoSite, locate the client at this site (the edge asks so); of Client only canary stages take note then
 	Family  Family
 	Short   Shortage // what healthy stages do where not enough is up
 	Want    int      // > 0: return up to Want endpoints, and the policy's take stages do nothing
@@ -99,6 +99,7 @@ const (
 	ReasonCanary                   // the client is, or is not, one of those who try what is new
 	ReasonSchedule                 // by the time
 	ReasonGeo                      // by where the client is
+	ReasonShed                     // where the client would go has too much to do
 	ReasonFailover                 // a preferred group was passed over
 	ReasonOverride                 // an operator's override removed an endpoint
 	ReasonFallback                 // another service answers: not enough of the one asked for is up. No Plan decides that, who asks does
@@ -107,9 +108,9 @@ const (
 )
 
 // reasonNames is indexed by Reason.
-var reasonNames = [...]string{"static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fallback", "fail_open", "fail_closed"}
+var reasonNames = [...]string{"static", "weight", "sticky", "canary", "schedule", "geo", "shed", "failover", "override", "fallback", "fail_open", "fail_closed"}
 
-// String returns "static", "weight", "sticky", "canary", "schedule", "geo", "failover", "override", "fallback",
+// String returns "static", "weight", "sticky", "canary", "schedule", "geo", "shed", "failover", "override", "fallback",
 // "fail_open" or "fail_closed": the words of metric labels.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
@@ -134,6 +135,6 @@ type Decision struct {
 	Endpoints []EndpointID // in order of preference; empty only when the service has no endpoint of the family at all, or a stage failed closed
 	Tier      int          // how many of Endpoints, from the front, are equally preferred: all, unless geo ranked them; 0 if there are none
 	TTL       uint32       // seconds: upper bound from the health of endpoints that mattered; 0 = no bound
-	Scope     uint8        // prefix length, in Client's family, inside which every address gets the same decision (RFC 7871, 7.2.1); may exceed Client's length
+	Scope     uint8        // prefix length, in Client's family, inside which every address gets the same decision (RFC 7871, 7.2.1); may exceed Client's length; 0 if Query.From is set
 	Reason    Reason
 }

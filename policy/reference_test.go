@@ -3,9 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"math/big"
-	"net/netip"
 	"slices"
 )
 
@@ -25,6 +23,7 @@ func reference(s Spec, q Query, h Health) Decision {
 		}
 	}
 	all := r.list
+	r.all = all
 
 	stages := stagesOf(s, "")
 	if int(q.Policy) < len(s.Policies) {
@@ -84,7 +83,7 @@ func branchesOf(stage StageSpec) []Branch {
 func looksAtHealth(s Spec, stages []StageSpec) bool {
 	return slices.ContainsFunc(stages, func(stage StageSpec) bool {
 		switch stage := stage.(type) {
-		case Healthy:
+		case Healthy, Shed:
 			return true
 		case Failover:
 			if len(stage.Branches) == 0 {
@@ -136,19 +135,23 @@ func (r *naive) run(stages []StageSpec, path string) {
 				r.branches(stage.Branches, true, here)
 			case stage.Multi:
 				r.multi()
+			case stage.Grouped:
+				r.grouped(stage.By)
 			default:
 				r.weighted(false)
 			}
 		case Shuffle:
 			r.weighted(true)
 		case Sticky:
-			r.sticky()
+			r.sticky(stage.Bound)
 		case OnePer:
 			r.onePer(stage.By)
 		case Canary:
 			r.canary(stage)
 		case Schedule:
 			r.schedule(stage)
+		case Shed:
+			r.shed(stage)
 		case Take:
 			if r.q.Want == 0 {
 				r.order()
@@ -179,7 +182,9 @@ type naive struct {
 	salts  map[string]uint64
 	dice   uint64
 	failed bool
+	closed bool
 	ttl    uint32
+	all    []naiveEndpoint
 	sites  []string // of the branches around; nil: all
 	list   []naiveEndpoint
 	lost   []naiveEndpoint
@@ -213,6 +218,8 @@ func (r *naive) healthy(h Healthy) {
 			r.because(ReasonOverride)
 		}
 	}
+	closed := h.Closed && r.q.Short == ShortageByPolicy || r.q.Short >= ShortageClosed
+	r.closed = r.closed || closed && len(not) > 0
 	if whole == 0 {
 		weight, whole = float64(len(up)), float64(len(r.list))
 	}
@@ -223,10 +230,11 @@ func (r *naive) healthy(h Healthy) {
 	r.failed = true
 	switch {
 	case r.q.Short == ShortageEmpty:
+		r.closed = true
 		r.because(ReasonFailClosed)
 		r.list, r.lost = nil, append(r.lost, r.list...)
 		return
-	case r.q.Short == ShortageClosed || h.Closed && r.q.Short == ShortageByPolicy:
+	case closed:
 		if len(up) == 0 {
 			r.because(ReasonFailClosed)
 		}
@@ -244,125 +252,34 @@ func (r *naive) healthy(h Healthy) {
 	}
 }
 
-// row ranks the sites, by name, for the client.
-func (r *naive) row(g Geo) map[string]int {
-	return naiveRow(r.spec, g, r.q.From, r.q.Client)
-}
-
-func naiveRow(spec Spec, g Geo, from SiteID, client netip.Prefix) map[string]int {
-	siteOf := func(name string) *SiteSpec {
-		for i := range spec.Sites {
-			if spec.Sites[i].Name == name {
-				return &spec.Sites[i]
-			}
-		}
-		return nil
-	}
-	var at *Point
-	var regions []string
-	here := ""
-	to, ruled := g.Default, false
-	if from != NoSite {
-		x := spec.Sites[from-1]
-		at, regions, here = x.At, append([]string{x.Region}, x.Within...), x.Name
-	} else if client.IsValid() {
-		addr := client.Masked().Addr().Unmap()
-		best := -1
-		for _, list := range [][]NetworkSpec{spec.Networks, spec.Listed} {
-			if best >= 0 {
-				break // networks of the configuration go before those listed
-			}
-			for _, n := range list {
-				if n.Prefix.Contains(addr) && n.Prefix.Bits() > best {
-					best = n.Prefix.Bits()
-					at, regions, here = nil, nil, n.Site
-					if x := siteOf(n.Site); x != nil {
-						at, regions = x.At, append([]string{x.Region}, x.Within...)
-					}
-					if n.At != nil {
-						at = n.At
-					}
-					if n.Region != "" || len(n.Within) > 0 {
-						regions = append([]string{n.Region}, n.Within...)
-					}
-				}
-			}
-		}
-		if best < 0 {
-			at, regions = naiveDatabases(spec, addr)
-		}
-		best = -1
-		for _, x := range g.Rules {
-			if x.Region == "" && x.Prefix.Contains(addr) && x.Prefix.Bits() > best {
-				best = x.Prefix.Bits()
-				to, ruled = x.To, true
-			}
-		}
-	}
-	for _, region := range regions {
-		for _, x := range g.Rules {
-			if !ruled && x.Region != "" && x.Region == region {
-				to, ruled = x.To, true
-			}
-		}
-	}
-
-	keys := map[string][3]float64{} // lower is better: position in the rule's list, distance, position in the Spec
-	for i, x := range spec.Sites {
-		key := [3]float64{math.Inf(1), math.Inf(1), float64(i)}
-		if k := slices.Index(to.Sites, x.Name); k >= 0 {
-			key = [3]float64{float64(k)}
-		} else if at != nil && x.At != nil {
-			key[1], key[2] = distance(*at, *x.At), 0
-		} else if at == nil && here == x.Name {
-			key[1] = 0
-		}
-		keys[x.Name] = key
-	}
-	keys[""] = [3]float64{math.Inf(1), math.Inf(1), math.Inf(1)}
-	row := map[string]int{}
-	for name, key := range keys {
-		less := map[[3]float64]bool{}
-		for _, other := range keys {
-			if slices.Compare(other[:], key[:]) < 0 {
-				less[other] = true
-			}
-		}
-		row[name] = len(less)
-	}
-	return row
-}
-
-func (r *naive) geo(g Geo) {
-	row := r.row(g)
-	seen := map[int]bool{}
-	for _, list := range [][]naiveEndpoint{r.list, r.lost} {
-		for i := range list {
-			x := &list[i]
-			x.ranks = append(slices.Clone(x.ranks), row[x.e.Site])
-		}
-	}
-	for _, x := range r.list {
-		seen[row[x.e.Site]] = true
-	}
-	if len(seen) > 1 {
-		r.because(ReasonGeo)
-	}
-}
-
 func (r *naive) failover(f Failover) {
 	threshold := f.Threshold
 	if threshold == 0 {
 		threshold = 0.5
 	}
-	key := func(x naiveEndpoint) []int {
-		if len(f.Sites) == 0 {
-			return x.ranks
+	sites := f.Sites
+	var row map[string]int
+	if f.Order != nil {
+		var to GeoTarget
+		if row, _, to = naiveRow(r.spec, *f.Order, r.q.From, r.q.Client); !to.Nearest {
+			row, sites = nil, to.Sites
 		}
-		if k := slices.Index(f.Sites, x.e.Site); k >= 0 {
+	}
+	key := func(x naiveEndpoint) []int {
+		switch k := slices.Index(sites, x.e.Site); {
+		case row != nil:
+			return []int{row[x.e.Site]}
+		case len(sites) == 0:
+			return x.ranks
+		case k >= 0:
 			return []int{k}
 		}
-		return []int{len(f.Sites)}
+		return []int{len(sites)}
+	}
+	for _, x := range r.list {
+		if f.Order != nil && !slices.Equal(key(x), key(r.list[0])) {
+			r.because(ReasonGeo)
+		}
 	}
 	var keys [][]int
 	for _, x := range slices.Concat(r.list, r.lost) {

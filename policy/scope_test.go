@@ -12,32 +12,98 @@ type scopeCase struct {
 	spec   Spec
 	plan   *Plan
 	stages []Geo
-	take   int // 0: there is no take stage
+	groups *Geo // a failover stage goes by, instead
+	take   int  // 0: there is no take stage
 	family Family
 }
 
 // order renders what a policy is told of an address: endpoints of the service and family, best first, for each geo stage; for the first
-// no more than a take stage can keep, as nothing here looks at health.
+// no more than a take stage can keep, as nothing here looks at health. Where the first drops endpoints, only those that stay are told of; where
+// another does, what stays of those at any of the sites.
 func (c scopeCase) order(a netip.Addr) string {
 	text := ""
+	var list []EndpointSpec
+	for _, e := range c.spec.Services[0].Endpoints {
+		if ofFamily(&e, c.family) {
+			list = append(list, e)
+		}
+	}
+	if c.groups != nil {
+		row, _, to := naiveRow(c.spec, *c.groups, NoSite, netip.PrefixFrom(a, a.BitLen()))
+		if !to.Nearest {
+			for site := range row {
+				if row[site] = slices.Index(to.Sites, site); row[site] < 0 {
+					row[site] = len(to.Sites)
+				}
+			}
+		}
+		return orderOf(list, row, len(list))
+	}
+	some := [][]EndpointSpec{list}
 	for k, g := range c.stages {
-		row := naiveRow(c.spec, g, NoSite, netip.PrefixFrom(a, a.BitLen()))
-		var list []EndpointSpec
-		for _, e := range c.spec.Services[0].Endpoints {
-			if ofFamily(&e, c.family) {
-				list = append(list, e)
+		row, line, to := naiveRow(c.spec, g, NoSite, netip.PrefixFrom(a, a.BitLen()))
+		most := len(list)
+		if k == 0 && c.take > 0 && !slices.ContainsFunc(c.stages[1:], func(g Geo) bool { return drops(g) }) {
+			most = c.take
+		}
+		for _, list := range some {
+			text += orderOf(c.left(list, line, to), row, most) + "; "
+		}
+		if drops(g) && len(some) == 1 {
+			some = bySubsetsOfSites(list)
+		}
+	}
+	return text
+}
+
+// bySubsetsOfSites returns those of some endpoints that are at some of their sites, for all there are.
+func bySubsetsOfSites(list []EndpointSpec) (subsets [][]EndpointSpec) {
+	var sites []string
+	for _, e := range list {
+		if !slices.Contains(sites, e.Site) {
+			sites = append(sites, e.Site)
+		}
+	}
+	for bits := range 1 << len(sites) {
+		out := func(e EndpointSpec) bool { return bits>>slices.Index(sites, e.Site)&1 == 0 }
+		subsets = append(subsets, slices.DeleteFunc(slices.Clone(list), out))
+	}
+	return subsets
+}
+
+// left returns which of some endpoints a target leaves.
+func (c scopeCase) left(list []EndpointSpec, line map[string]int, to GeoTarget) []EndpointSpec {
+	var from []naiveEndpoint
+	for i := range list {
+		from = append(from, naiveEndpoint{e: &list[i]})
+	}
+	if to.Fence {
+		from = nil
+		for i := range c.spec.Services[0].Endpoints {
+			if e := &c.spec.Services[0].Endpoints[i]; ofFamily(e, c.family) {
+				from = append(from, naiveEndpoint{e: e})
 			}
 		}
-		slices.SortStableFunc(list, func(a, b EndpointSpec) int { return cmp.Compare(row[a.Site], row[b.Site]) })
-		for i, e := range list {
-			if i > 0 && row[e.Site] == row[list[i-1].Site] {
-				text += "="
-			} else if k == 0 && c.take > 0 && i >= c.take {
-				break
-			}
-			text += e.Name + " "
+	}
+	stay := staying(from, to, line)
+	left := slices.DeleteFunc(slices.Clone(list), func(e EndpointSpec) bool { return !stay[e.Site] })
+	if len(left) == 0 {
+		return list
+	}
+	return left
+}
+
+// orderOf renders the order into which ranks put endpoints, as far as so many of them, and those as good as the last.
+func orderOf(list []EndpointSpec, row map[string]int, most int) (text string) {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b EndpointSpec) int { return cmp.Compare(row[a.Site], row[b.Site]) })
+	for i, e := range list {
+		if i > 0 && row[e.Site] == row[list[i-1].Site] {
+			text += "="
+		} else if i >= most {
+			break
 		}
-		text += "; "
+		text += e.Name + " "
 	}
 	return text
 }
@@ -62,7 +128,11 @@ func (c scopeCase) edges() []netip.Addr {
 			add(netip.PrefixFrom(r.Last(), r.Last().BitLen()))
 		}
 	}
-	for _, g := range c.stages {
+	stages := c.stages
+	if c.groups != nil {
+		stages = []Geo{*c.groups}
+	}
+	for _, g := range stages {
 		for _, r := range g.Rules {
 			if r.Prefix.IsValid() {
 				add(r.Prefix)
@@ -100,6 +170,10 @@ func TestScopeIsExact(t *testing.T) {
 		if r.IntN(2) == 0 {
 			c.take = 1 + r.IntN(3)
 			policy.Stages = append(policy.Stages, Weighted{}, Take{c.take})
+		}
+		if r.IntN(5) == 0 {
+			c.groups = randomOrder(r, c.spec)
+			policy.Stages = []StageSpec{Failover{Order: c.groups}}
 		}
 		c.spec.Policies = []PolicySpec{policy}
 		c.spec.Services = c.spec.Services[:1]
@@ -235,7 +309,7 @@ func TestScopeBeyondTheBudget(t *testing.T) {
 		p := mustCompile(t, spec)
 		poor := mustCompile(t, spec)
 		poor.compileViews(nil)
-		v := viewer{stages: poor.stages, sets: map[string]uint32{}, same: map[string]*view{}}
+		v := viewer{stages: poor.stages, sets: map[string]uint32{}, same: map[string]*view{}, nowhere: true}
 		v.add("", nil)
 		for i := range poor.services {
 			for pick := range poor.picks {
@@ -285,7 +359,7 @@ func TestScopeOfWholePolicies(t *testing.T) {
 		p := mustCompile(t, spec)
 		h := randomHealth(r, p)
 		q := randomQuery(r, p)
-		if !q.Client.IsValid() {
+		if !q.Client.IsValid() || q.From != NoSite { // the edge, which is at a site, has no scopes
 			continue
 		}
 		var s Scratch

@@ -70,6 +70,7 @@ type EndpointSpec struct {
 	Port   uint16   // 0 = not known; the edge and probes need one
 	Site   string   // "" = no site
 	Weight uint32   // 0..MaxWeight; 0 = drawn only when every other weight is gone
+	Load   Load     // that counts until another is reported; Decide knows only that of its Health
 	Meta   map[string]string
 }
 
@@ -106,7 +107,7 @@ func walk(stages []StageSpec, yield func(StageSpec) bool) bool {
 	return true
 }
 
-// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer, Canary, Schedule or Take.
+// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer, Canary, Schedule, Shed or Take.
 type StageSpec interface{ stageName() string }
 
 // A Branch is a chain of a stage's own over some of the candidates: those at its Sites.
@@ -149,13 +150,35 @@ type GeoRule struct {
 // A GeoTarget is an ordered list of sites, or the nearest by great-circle distance. Nearest with a client of unknown place falls
 // back to the order of the Spec's sites (never to 0,0), but a client at a site without coordinates has that site first. Sites
 // equally far, to the metre, share a rank; sites without coordinates rank after those with.
+//
+// Within, Limit and Bias are of Nearest. With Within, the nearest site and those that are farther by no more than this share of its distance share a
+// rank, then of the others the nearest and those that go with it, and so on. Limit keeps, of the candidates, those at the nearest so many of
+// their sites; of sites of one rank the nearest count, then the order of the Spec.
+//
+// Fence keeps the candidates at the Sites, or at the nearest Limit of all sites of the service, even if all of them are down: then it brings back those
+// that a healthy stage dropped and fails open, unless that stage fails closed. Without any there it does nothing.
 type GeoTarget struct {
 	Nearest bool
 	Sites   []string
+	Within  float64 // [0,1]
+	Limit   int     // 0: none
+	Bias    []SiteBias
+	Fence   bool
 }
 
+// A SiteBias makes a site seem nearer or farther, as Route 53 does: at 1 to 99 its distance is less by so many per cent; at -1 to -99 it is
+// distance/(1-n/100).
+type SiteBias struct {
+	Site string
+	Bias int // [-MaxBias,MaxBias]
+}
+
+// MaxBias is the largest SiteBias.Bias, and -MaxBias the smallest.
+const MaxBias = 99
+
 // Failover keeps the first group of candidates that still has at least Threshold of its weight, and drops the others. Groups are
-// the listed Sites in order (endpoints elsewhere form a last group), or, without a list, the ranks that an earlier geo stage gave.
+// the listed Sites in order (endpoints elsewhere form a last group), or, without a list, the ranks that an earlier geo stage gave. With Order the
+// list depends on where the client is: that of the rule that a geo stage would follow; with nearest each distance is a group. It has no limit and no fence.
 // A group's weight is that of its candidates and of those that a healthy stage dropped; if all of it is 0, their numbers count. What
 // is down counts as missing even if no healthy stage dropped it. If no group has Threshold, the first group with any candidate up is
 // kept, or with any left.
@@ -167,6 +190,7 @@ type GeoTarget struct {
 // up is kept, or else the first that has any.
 type Failover struct {
 	Sites     []string
+	Order     *Geo    // instead of Sites
 	Threshold float64 // (0,1]; 0 means 0.5
 	Trickle   float64 // [0,0.5]
 	Branches  []Branch
@@ -179,9 +203,14 @@ type Failover struct {
 //
 // With Multi it keeps each candidate with probability weight/max, of those of its rank, and drops the others: those of the largest weight always
 // stay. The order is not changed.
+//
+// With Grouped it first draws one of the groups of those that share something, by the sum of their weights, then an order inside it, and then the
+// next group. Those that share nothing are groups by themselves; groups without weight come after all others.
 type Weighted struct {
 	Branches []Branch
 	Multi    bool
+	Grouped  bool
+	By       Shared // of Grouped
 }
 
 // Shuffle is Weighted as if all weights were 1.
@@ -189,7 +218,16 @@ type Shuffle struct{}
 
 // Sticky orders candidates of equal rank by rendezvous hashing of Query.Key and their names: a client keeps its endpoint while that is there,
 // and when one of n goes, only its own clients move. Weights count as they do in a draw; weight 0 comes last.
-type Sticky struct{}
+//
+// With Bound, an endpoint whose load is more than Bound times the mean of its rank, by weight, comes after the others for as many of its clients, always
+// the same ones, as it has too many: 1 - Bound*mean/load of them. Their next one in order, that is not beyond the bound for them too, goes first (consistent
+// hashing with bounded loads: Mirrokni, Thorup, Zadimoghaddam, 2018).
+type Sticky struct {
+	Bound float64 // 0: none; else more than 1, at most MaxBound
+}
+
+// MaxBound is the largest Sticky.Bound.
+const MaxBound = 100
 
 // OnePer keeps, of the candidates that share something, the one that comes first.
 type OnePer struct{ By Shared }
@@ -203,11 +241,12 @@ const (
 	SharedSubnet               // the IPv4 /24 or, of endpoints without IPv4, the IPv6 /48; those without address share none
 )
 
-// Canary sends a share of the clients, always the same ones by their Query.Key, to the endpoints at some sites, and keeps all others away from
-// them. If there are none of those that a client is for, it does nothing.
+// Canary sends a share of the clients, always the same ones by their Query.Key, and those of some networks by their Query.Client, to the endpoints
+// at some sites, and keeps all others away from them. If there are none of those that a client is for, it does nothing.
 type Canary struct {
-	Share float64 // [0,1]
-	Sites []string
+	Share    float64 // [0,1]
+	Networks []netip.Prefix
+	Sites    []string
 }
 
 // Schedule keeps, while a window is open, the candidates at its sites; of several that are open the first counts. Without any at these sites, and
@@ -224,6 +263,16 @@ type Window struct {
 	Sites    []string
 }
 
+// Shed sends a client, always the same one by its Query.Key, elsewhere when where it would go has too much to do, or is lost.
+//
+// Sites count with their endpoints that are up, and their mean load by weight; endpoints at no site count each by itself. A client's home is one of those of the best
+// rank, those included of which nothing is up, drawn by the weight of all their endpoints. If it has a load of Low or less, all its clients stay; from there to High a rising share of them leaves,
+// and at High all do. Those who leave, and those of a home of which nothing is up, spread over all others that they do not leave too, whatever the
+// rank, in proportion to the room there: weight times what is missing to High. Who does not leave, or finds no room, stays.
+//
+// It ranks where the client goes before all others, and drops what the client leaves.
+type Shed struct{ Low, High float64 } // [0,1], Low < High
+
 // Take keeps the first N candidates, N ≥ 1. It does nothing if the Query says how many it wants.
 type Take struct{ N int }
 
@@ -236,6 +285,7 @@ func (Sticky) stageName() string   { return "sticky" }
 func (OnePer) stageName() string   { return "one_per" }
 func (Schedule) stageName() string { return "schedule" }
 func (Canary) stageName() string   { return "canary" }
+func (Shed) stageName() string     { return "shed" }
 func (Take) stageName() string     { return "take" }
 
 // A Problem is one thing wrong with a Spec. Path leads to it in the terms of the configuration file, e.g.

@@ -20,6 +20,7 @@ func worldSpec(stages ...StageSpec) Spec {
 			{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Site: "eu"},
 			{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Site: "us"},
 			{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Region: "asia"},
+			{Prefix: netip.MustParsePrefix("100.64.0.0/10"), At: &Point{48, -46}}, // 2704 km from us, 2824 km from eu
 		},
 		Services: []ServiceSpec{{Name: "web"}},
 		Policies: []PolicySpec{{Name: "p", Stages: stages}},
@@ -62,6 +63,14 @@ func healthOf(t *testing.T, p *Plan, text string) Health {
 func TestStages(t *testing.T) {
 	nearest := Geo{Default: GeoTarget{Nearest: true}}
 	sites := func(names ...string) GeoTarget { return GeoTarget{Sites: names} }
+	fence := func(names ...string) GeoTarget { return GeoTarget{Sites: names, Fence: true} }
+	order := Failover{Order: &Geo{
+		Rules: []GeoRule{
+			{Region: "europe", To: sites("eu", "ap")},
+			{Prefix: netip.MustParsePrefix("198.51.100.128/25"), To: sites("ap")},
+		},
+		Default: sites("us", "eu"),
+	}}
 	const allDown = "eu1=down us1=down eu2=down ap1=down us2=down eu3=down none1=down "
 	for _, tt := range []struct {
 		name   string
@@ -96,6 +105,27 @@ func TestStages(t *testing.T) {
 		{"geo matters not if one site is left", []StageSpec{Failover{Sites: []string{"us"}}, nearest}, "192.0.2.1/32", "", "us1 us2 static"},
 		{"the second geo breaks ties of the first", []StageSpec{Geo{Default: GeoTarget{Nearest: true}}, Geo{Default: sites("us")}, Take{3}}, "198.51.100.1/32", "", "us1 us2 eu1 geo"},
 
+		{"within: ties with the nearest", []StageSpec{Geo{Default: GeoTarget{Nearest: true, Within: 0.05}}, Take{5}}, "100.64.1.1/32", "", "eu1 us1 eu2 us2 eu3 geo"},
+		{"within: not far enough", []StageSpec{Geo{Default: GeoTarget{Nearest: true, Within: 0.04}}, Take{5}}, "100.64.1.1/32", "", "us1 us2 eu1 eu2 eu3 geo"},
+		{"limit", []StageSpec{Geo{Default: GeoTarget{Nearest: true, Limit: 2}}}, "198.51.100.9/32", "", "us1 us2 eu1 eu2 eu3 geo"},
+		{"limit counts sites that have something left", []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true, Limit: 1}}}, "198.51.100.9/32", "us1=down us2=down", "eu1 eu2 eu3 geo"},
+		{"limit takes the nearer of those as good", []StageSpec{Geo{Default: GeoTarget{Nearest: true, Within: 1, Limit: 1}}}, "100.64.1.1/32", "", "us1 us2 geo"},
+		{"limit beyond all", []StageSpec{Geo{Default: GeoTarget{Nearest: true, Limit: 9}}, Take{1}}, "198.51.100.9/32", "", "us1 geo"},
+		{"bias: nearer", []StageSpec{Geo{Default: GeoTarget{Nearest: true, Bias: []SiteBias{{"eu", 10}}}}, Take{1}}, "100.64.1.1/32", "", "eu1 geo"},
+		{"bias: farther", []StageSpec{Geo{Default: GeoTarget{Nearest: true, Bias: []SiteBias{{"us", -10}}}}, Take{1}}, "100.64.1.1/32", "", "eu1 geo"},
+		{"bias: not enough", []StageSpec{Geo{Default: GeoTarget{Nearest: true, Bias: []SiteBias{{"us", -2}}}}, Take{1}}, "100.64.1.1/32", "", "us1 geo"},
+		{"fence", []StageSpec{Geo{Rules: []GeoRule{{Region: "europe", To: fence("eu")}}, Default: GeoTarget{Nearest: true}}}, "192.0.2.1/32", "", "eu1 eu2 eu3 geo"},
+		{"fence, others", []StageSpec{Geo{Rules: []GeoRule{{Region: "europe", To: fence("eu")}}, Default: GeoTarget{Nearest: true}}, Take{1}}, "198.51.100.1/32", "", "us1 geo"},
+		{"fence, some up inside", []StageSpec{Healthy{}, Geo{Default: fence("eu", "ap")}}, "", "eu1=down eu3=down", "eu2 ap1 geo"},
+		{"fence, nothing up inside", []StageSpec{Healthy{}, Geo{Default: fence("us")}}, "", "us1=down us2=down", "us1 us2 fail_open"},
+		{"fence, drained inside", []StageSpec{Healthy{}, Geo{Default: fence("us")}}, "", "us1=drained us2=down", "us2 fail_open"},
+		{"fence, all drained inside", []StageSpec{Healthy{}, Geo{Default: fence("us")}}, "", "us1=drained us2=drained", "us1 us2 fail_open"},
+		{"fence, healthy behind", []StageSpec{Geo{Default: fence("us")}, Healthy{}}, "", "us1=down us2=down", "us1 us2 fail_open"},
+		{"fence, failed closed", []StageSpec{Healthy{Closed: true}, Geo{Default: fence("us")}}, "", "us1=down us2=down", "geo"},
+		{"fence of the nearest", []StageSpec{Healthy{}, Geo{Default: GeoTarget{Nearest: true, Limit: 1, Fence: true}}}, "198.51.100.1/32", "us1=down us2=down", "us1 us2 fail_open"},
+		{"fence around nothing", []StageSpec{Failover{Sites: []string{"us"}}, Geo{Default: fence("ap")}}, "", "", "us1 us2 static"},
+		{"fence, failover by ranks", []StageSpec{Healthy{}, Geo{Default: fence("us", "ap")}, Failover{}}, "", "us1=down us2=down", "ap1 failover"},
+
 		{"failover to the list", []StageSpec{Healthy{}, Failover{Sites: []string{"us", "eu"}}}, "", "", "us1 us2 static"},
 		{"failover with half", []StageSpec{Healthy{}, Failover{Sites: []string{"us", "eu"}}}, "", "us1=down", "us2 static"},
 		{"failover below half", []StageSpec{Healthy{}, Failover{Sites: []string{"eu", "us"}}}, "", "eu1=down eu2=down", "us1 us2 failover"},
@@ -111,6 +141,14 @@ func TestStages(t *testing.T) {
 		{"failover without healthy keeps the down of its group", []StageSpec{nearest, Failover{}}, "198.51.100.9/32", "us1=down", "us1 us2 geo"},
 		{"failover without healthy, all down", []StageSpec{nearest, Failover{}}, "198.51.100.9/32", allDown, "us1 us2 geo"},
 		{"failover skips a site of which the family has nothing", []StageSpec{Healthy{}, Failover{Sites: []string{"ap", "us"}}}, "", "ap1=drained!", "us1 us2 override"},
+
+		{"failover, an order for a region", []StageSpec{Healthy{}, order}, "192.0.2.1/32", "", "eu1 eu2 eu3 geo"},
+		{"failover, the second of a region", []StageSpec{Healthy{}, order}, "192.0.2.1/32", "eu1=down eu2=down", "ap1 failover"},
+		{"failover, what a region does not list", []StageSpec{Healthy{}, order}, "192.0.2.1/32", "eu1=down eu2=down eu3=down ap1=down", "us1 us2 none1 failover"},
+		{"failover, an order for others", []StageSpec{Healthy{}, order}, "198.51.100.1/32", "", "us1 us2 geo"},
+		{"failover, an order for a network", []StageSpec{Healthy{}, order}, "198.51.100.129/32", "", "ap1 geo"},
+		{"failover, nobody knows where", []StageSpec{Healthy{}, order, Weighted{}, Take{1}}, "", "us1=down us2=down eu1=down eu2=down ap1=down none1=down", "eu3 failover"},
+		{"failover to the nearest", []StageSpec{Healthy{}, Failover{Order: &Geo{Default: GeoTarget{Nearest: true}}}}, "100.64.1.1/32", "us1=down us2=down", "eu1 eu2 eu3 failover"},
 
 		{"weighted within ranks", []StageSpec{Healthy{}, nearest, Weighted{}, Take{1}}, "203.0.113.1/32", "eu1=down eu3=down", "eu2 geo"},
 		{"weighted of one", []StageSpec{Take{1}, Weighted{}}, "", "", "eu1 static"},

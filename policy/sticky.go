@@ -14,6 +14,7 @@ import (
 type sticky struct {
 	limit int // as of weighted
 	last  bool
+	bound uint64 // of loads, in thousandths of their mean; 0: none
 }
 
 func (sticky) name() string { return Sticky{}.stageName() }
@@ -34,10 +35,71 @@ func (st sticky) run(s *Scratch) {
 		end := s.lead(i)
 		if end-i > 1 {
 			s.because(ReasonSticky)
-			s.rendezvous(s.live[i:end], n-i, s.key, false)
+			if most := st.most(s, s.live[i:end]); most == unbounded {
+				s.rendezvous(s.live[i:end], n-i, s.key, false)
+			} else {
+				s.rendezvous(s.live[i:end], end-i, s.key, false)
+				st.relieve(s, s.live[i:end], most)
+			}
 		}
 		i = end
 	}
+}
+
+// unbounded is the most that endpoints have to do if none has too much.
+const unbounded = ^uint64(0)
+
+// overflow makes what draws the clients who leave an endpoint another draw than others.
+const overflow = 0x6f766572
+
+// most returns the load, in millionths, beyond which some candidates have too much to do; unbounded if none of them does.
+func (st sticky) most(s *Scratch, c []candidate) uint64 {
+	if st.bound == 0 {
+		return unbounded
+	}
+	var sum, weight, number uint64
+	highest := uint64(0)
+	for i := range c {
+		l := uint64(s.health.Of(c[i].id).Load)
+		sum += l * uint64(c[i].weight)
+		weight += uint64(c[i].weight)
+		number += l
+		highest = max(highest, l)
+	}
+	if weight == 0 {
+		sum, weight = number, uint64(len(c))
+	}
+	most := st.bound * (sum * 1000 / weight) / 1000
+	if highest*1000 <= most {
+		return unbounded
+	}
+	return most
+}
+
+// leaves reports whether the client is one of those that an endpoint has too many of.
+func (st sticky) leaves(s *Scratch, id EndpointID, most uint64) bool {
+	load := uint64(s.health.Of(id).Load) * 1000
+	return load > most && mix(s.key^overflow^s.plan.hashes[id])>>32 < (load-most)<<32/load
+}
+
+// relieve moves, of candidates in the order of the client's key, those that have too much to do for the client behind the others.
+func (st sticky) relieve(s *Scratch, c []candidate, most uint64) {
+	if cap(s.rest) < len(c) {
+		s.rest = make([]candidate, cap(s.live))
+	}
+	kept, left, first := 0, s.rest[:0], c[0].id
+	for i := range c {
+		if x := c[i]; st.leaves(s, x.id, most) {
+			left = append(left, x)
+		} else {
+			c[kept] = x
+			kept++
+		}
+	}
+	if kept > 0 && c[0].id != first {
+		s.because(ReasonShed)
+	}
+	copy(c[kept:], left)
 }
 
 // scope returns the length of the networks that share a key: IPv4 /24, IPv6 /56.
@@ -144,4 +206,19 @@ func (st sticky) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace)
 		return
 	}
 	t.Note = fmt.Sprintf("the order of key %016x", s.key)
+	if st.bound == 0 {
+		return
+	}
+	byRank := map[uint32][]candidate{}
+	for _, c := range before {
+		byRank[c.rank] = append(byRank[c.rank], c)
+	}
+	for i := range t.Kept {
+		k := &t.Kept[i]
+		id, most := p.byName[k.Name], st.most(s, byRank[k.rank])
+		k.Load = s.health.Of(id).Load.Share()
+		if most != unbounded && st.leaves(s, id, most) {
+			t.Note += fmt.Sprintf("; %s has a load of %v, more than %.3g, and the client is one of those too many", k.Name, k.Load, float64(most)/1e6)
+		}
+	}
 }

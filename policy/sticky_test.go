@@ -215,3 +215,73 @@ func TestTrickle(t *testing.T) {
 		}
 	}
 }
+
+// TestStickyBound: an endpoint with too much to do keeps as many clients as bring it to the bound; the others have their next one, whose clients all stay.
+func TestStickyBound(t *testing.T) {
+	const clients = 300_000
+	spec := Spec{Services: []ServiceSpec{{Name: "s"}}, Policies: []PolicySpec{
+		{Name: "free", Stages: []StageSpec{Sticky{}}}, {Name: "bound", Stages: []StageSpec{Sticky{Bound: 1.25}}}, {Name: "first", Stages: []StageSpec{Sticky{Bound: 1.25}, Take{1}}},
+	}}
+	for i := range 4 {
+		spec.Services[0].Endpoints = append(spec.Services[0].Endpoints, benchEndpoint(i, 1, ""))
+	}
+	p := mustCompile(t, spec)
+	for _, tt := range []struct {
+		loads []Load
+		stay  []float64 // of the clients of each
+	}{
+		{[]Load{0, 0, 0, 0}, []float64{1, 1, 1, 1}},
+		{[]Load{500, 500, 500, 500}, []float64{1, 1, 1, 1}},
+		{[]Load{620, 460, 460, 460}, []float64{1, 1, 1, 1}},
+		{[]Load{1000, 200, 200, 200}, []float64{0.5, 1, 1, 1}}, // a mean of 0.4, a bound of 0.5
+		{[]Load{800, 800, 200, 200}, []float64{0.78125, 0.78125, 1, 1}},
+	} {
+		h := NewHealth(4)
+		for i, l := range tt.loads {
+			h = h.With(EndpointID(i), Verdict{Load: l})
+		}
+		var of, stay [4]float64
+		var s Scratch
+		r := seeded(6)
+		for range clients {
+			q := Query{Key: r.Uint64(), Dice: r.Uint64()}
+			order := fmt.Sprint(p.Decide(&s, q, h).Endpoints)
+			first := p.Decide(&s, q, h).Endpoints[0]
+			second := p.Decide(&s, q, h).Endpoints[1]
+			q.Policy = 1
+			d := p.Decide(&s, q, h)
+			of[first]++
+			switch {
+			case d.Endpoints[0] == first:
+				stay[first]++
+			case d.Endpoints[0] != second && tt.loads[second] <= 500:
+				t.Fatalf("loads %v: order %s became %v", tt.loads, order, d.Endpoints)
+			case d.Reason != ReasonShed:
+				t.Fatalf("the reason is %v", d.Reason)
+			}
+			now := d.Endpoints[0]
+			if q.Policy = 2; p.Decide(&s, q, h).Endpoints[0] != now {
+				t.Fatalf("taking one, a client gets another")
+			}
+		}
+		for i, want := range tt.stay {
+			// of the clients of an endpoint beyond the bound some find no other: those have it too
+			if got := stay[i] / of[i]; math.Abs(got-want) > 0.01 {
+				t.Errorf("loads %v: endpoint %d keeps %.4f of its clients, want %v", tt.loads, i, got, want)
+			}
+		}
+	}
+	h := NewHealth(4).With(0, Verdict{Load: 4000})
+	for key := range uint64(64) {
+		note := p.Explain(Query{Policy: 1, Key: key}, h).Stages[1].Note
+		leaves := sticky{bound: 1250}.leaves(&Scratch{plan: p, key: key, health: h}, 0, 1250_000)
+		if want := fmt.Sprintf("the order of key %016x", key); (note != want) != leaves || leaves && note != want+"; s/e0 has a load of 4, more than 1.25, and the client is one of those too many" {
+			t.Fatalf("explained as %s, leaves %v", note, leaves)
+		}
+	}
+	for _, bad := range []float64{1, 0.5, -1, 101, math.NaN(), math.Inf(1)} {
+		if _, problems := Compile(treeSpec(PolicySpec{Name: "p", Stages: []StageSpec{Sticky{Bound: bad}}})); len(problems) != 1 {
+			t.Errorf("bound %v: %v", bad, problems)
+		}
+	}
+}

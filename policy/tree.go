@@ -45,13 +45,14 @@ func (t *tree) name() string { return t.kind }
 // input is what a tree was given, which every branch starts from. The candidates are on the Scratch's stack.
 type input struct {
 	at, live, lost int
-	ranked, failed bool
+	ranked         bool
+	failed, closed bool
 	reason         Reason
 	views          []*view
 }
 
 func (t *tree) run(s *Scratch) {
-	in := input{len(s.stack), len(s.live), len(s.lost), s.ranked, s.failed, s.reason, s.views}
+	in := input{len(s.stack), len(s.live), len(s.lost), s.ranked, s.failed, s.closed, s.reason, s.views}
 	s.stack = append(append(s.stack, s.live...), s.lost...)
 	t.choose(s, &in)
 	s.stack = s.stack[:in.at]
@@ -98,7 +99,7 @@ func (t *tree) finish(s *Scratch, in *input, kept int, works bool) {
 	if kept < 0 { // nothing is in any branch: as if the stage were not there
 		saved := s.stack[in.at:]
 		s.live, s.lost = append(s.live[:0], saved[:in.live]...), append(s.lost[:0], saved[in.live:in.live+in.lost]...)
-		s.ranked, s.settled = in.ranked, 0
+		s.ranked, s.settled, s.closed = in.ranked, 0, in.closed
 	}
 	s.failed = in.failed || !works
 }
@@ -171,7 +172,7 @@ func (t *tree) try(s *Scratch, in *input, k int) bool {
 	saved, pick := s.stack[in.at:], &s.picks[b.pick]
 	s.live = pick.filter(s.live[:0], saved[:in.live])
 	s.lost = pick.filter(s.lost[:0], saved[in.live:in.live+in.lost])
-	s.ranked, s.settled, s.failed, s.reason = in.ranked, 0, false, in.reason
+	s.ranked, s.settled, s.failed, s.closed, s.reason = in.ranked, 0, false, in.closed, in.reason
 	around := s.pick
 	s.pick, s.views = b.pick, s.viewsOf(b.pick)
 	if s.rec != nil {

@@ -39,6 +39,7 @@ type viewer struct {
 	views   [][]*view
 	same    map[string]*view // by stage and what is told apart
 	horizon int              // the farthest of the stages: more endpoints at one site need not be counted
+	nowhere bool             // endpoints at no site matter to one of the stages
 	before  *Plan            // whose views of the same stages are good; nil: of none
 	budget  int
 }
@@ -48,6 +49,7 @@ func (p *Plan) compileViews(before *Plan) {
 	v := viewer{stages: p.stages, sets: map[string]uint32{}, same: map[string]*view{}, before: before, budget: viewBudget}
 	for _, g := range v.stages {
 		v.horizon = max(v.horizon, g.horizon)
+		v.nowhere = v.nowhere || g.nowhere
 	}
 	v.add("", nil)
 	for i := range p.services {
@@ -81,7 +83,7 @@ func (v *viewer) set(list []candidate, pick *selection) uint32 {
 	var at []presence
 	for i := range list {
 		id := list[i].site
-		if id == NoSite || !pick.has(id) { // last, whoever the client is
+		if id == NoSite && !v.nowhere || !pick.has(id) { // last, whoever the client is
 			continue
 		}
 		k, ok := slices.BinarySearchFunc(at, id, func(p presence, id SiteID) int { return cmp.Compare(p.site, id) })
@@ -176,7 +178,7 @@ func (g *geo) classes(at []presence) []uint32 {
 	classes := make([]uint32, g.rows())
 	var key []byte
 	for o := range classes {
-		key = g.order(key[:0], at, g.ranks[o*g.stride:])
+		key = g.told(key[:0], at, o)
 		class, ok := byOrder[string(key)]
 		if !ok {
 			class = uint32(len(byOrder))
@@ -187,7 +189,7 @@ func (g *geo) classes(at []presence) []uint32 {
 	return classes
 }
 
-// order appends the order into which ranks put sites: their positions, with the high bit set in those as good as the one before. It
+// order appends the order into which ranks put sites, with the high bit set in those as good as the one before. It
 // ends with the group of sites that reaches the horizon.
 func (g *geo) order(key []byte, at []presence, ranks []uint16) []byte {
 	var room [16]uint32
@@ -198,14 +200,14 @@ func (g *geo) order(key []byte, at []presence, ranks []uint16) []byte {
 	slices.Sort(order)
 	n := 0
 	for k, x := range order {
-		position := uint16(x) // less than MaxSites
+		site := uint16(at[uint16(x)].site) // at most MaxSites
 		if k > 0 && x>>16 == order[k-1]>>16 {
-			position |= 1 << 15
+			site |= 1 << 15
 		} else if g.horizon > 0 && n >= g.horizon {
 			break
 		}
 		n += at[uint16(x)].n
-		key = binary.BigEndian.AppendUint16(key, position)
+		key = binary.BigEndian.AppendUint16(key, site)
 	}
 	return key
 }

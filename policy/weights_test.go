@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -175,5 +176,77 @@ func TestWeightedThousands(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(10, func() { p.Decide(&s, Query{Policy: 1, Dice: 2}, Health{}) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestGroupedShares: groups come first by the sums of their weights, and inside them endpoints by theirs, whatever is drawn with.
+func TestGroupedShares(t *testing.T) {
+	s := treeSpec(PolicySpec{Name: "p", Stages: []StageSpec{Weighted{Grouped: true}}}) // eu1 us1 eu2 us2
+	weights := []uint32{1, 2, 3, 4}
+	for i, w := range weights {
+		s.Services[0].Endpoints[i].Weight = w
+	}
+	s.Services[0].Endpoints = append(s.Services[0].Endpoints[:4], EndpointSpec{Name: "none1", Host: "a.example", Weight: 5}, EndpointSpec{Name: "none2", Host: "b.example"})
+	p := mustCompile(t, s)
+	group := map[string][]string{"eu1": {"eu1", "eu2"}, "eu2": {"eu1", "eu2"}, "us1": {"us1", "us2"}, "us2": {"us1", "us2"}, "none1": {"none1"}}
+	weightOf := map[string]float64{"none1": 5}
+	for i, e := range s.Services[0].Endpoints[:4] {
+		weightOf[e.Name] = float64(weights[i])
+	}
+	sum := func(names []string) (total float64) {
+		for _, name := range names {
+			total += weightOf[name]
+		}
+		return total
+	}
+	const draws = 400_000
+	for _, joint := range []bool{false, true} {
+		counts := map[string]float64{}
+		var scratch Scratch
+		r := seeded(12)
+		for range draws {
+			order := answerOf(p, p.Decide(&scratch, Query{Dice: r.Uint64(), Joint: joint}, Health{}))
+			if order[5] != "none2" {
+				t.Fatalf("order %v", order)
+			}
+			counts[strings.Join(order, " ")]++
+		}
+		if len(counts) != 6*2*2 { // orders of three groups, and inside two of them
+			t.Fatalf("%d orders: %v", len(counts), counts)
+		}
+		chi := 0.0
+		for order, n := range counts {
+			want, left := float64(draws), 15.0
+			names := strings.Fields(order)
+			for i := 0; i < 5; {
+				g := group[names[i]]
+				want *= sum(g) / left
+				left -= sum(g)
+				inside := sum(g)
+				for range g {
+					if !slices.Contains(g, names[i]) {
+						t.Fatalf("%s: groups are mixed", order)
+					}
+					want *= weightOf[names[i]] / inside
+					inside -= weightOf[names[i]]
+					i++
+				}
+			}
+			chi += (n - want) * (n - want) / want
+		}
+		if chi > chiLimit(23) {
+			t.Errorf("joint %v: χ² %.1f, want less than %.1f", joint, chi, chiLimit(23))
+		}
+	}
+	for _, bad := range []Weighted{{Grouped: true, Multi: true}, {Grouped: true, By: 9}, {Grouped: true, Branches: []Branch{{Stages: []StageSpec{Healthy{}}}}}} {
+		if _, problems := Compile(treeSpec(PolicySpec{Name: "p", Stages: []StageSpec{bad}})); len(problems) != 1 {
+			t.Errorf("%+v: %v", bad, problems)
+		}
+	}
+	for by, want := range map[Shared]string{SharedSite: "drew an order of 6, one site after the other", SharedSubnet: "drew an order of 6, one subnet after the other"} {
+		s.Policies[0].Stages[0] = Weighted{Grouped: true, By: by}
+		if note := mustCompile(t, s).Explain(Query{}, Health{}).Stages[1].Note; note != want {
+			t.Errorf("explained as %q", note)
+		}
 	}
 }

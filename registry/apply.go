@@ -87,7 +87,7 @@ func sameEndpoints(a, b merged) bool {
 }
 
 func sameEndpoint(a, b policy.EndpointSpec) bool {
-	return a.Name == b.Name && a.V4 == b.V4 && a.V6 == b.V6 && a.Port == b.Port && a.Site == b.Site && a.Weight == b.Weight &&
+	return a.Name == b.Name && a.V4 == b.V4 && a.V6 == b.V6 && a.Port == b.Port && a.Site == b.Site && a.Weight == b.Weight && a.Load == b.Load &&
 		a.Host == b.Host && a.Text == b.Text && slices.Equal(a.ALPN, b.ALPN) && maps.Equal(a.Meta, b.Meta)
 }
 

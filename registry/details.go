@@ -19,6 +19,7 @@ type EndpointDetail struct {
 	ALPN      []string          `json:"alpn,omitempty"` // do not change
 	Port      uint16            `json:"port,omitempty"`
 	Weight    uint32            `json:"weight"`
+	Load      float64           `json:"load,omitempty"` // share of what it can take that it has to do; 0: nothing, or it does not say
 	Meta      map[string]string `json:"meta,omitempty"` // do not change
 	Source    string            `json:"source"`         // SourceFile, or the source that published it
 
@@ -61,7 +62,7 @@ func (r *Registry) detail(e *policy.Endpoint, p *policy.Plan) EndpointDetail {
 	d := EndpointDetail{
 		Name: e.Name, Service: p.ServiceName(e.Service), Site: p.SiteName(e.Site),
 		Addresses: []netip.Addr{}, Host: e.Host, Text: e.Text, ALPN: e.ALPN,
-		Port: e.Port, Weight: e.Weight, Meta: e.Meta, Source: SourceFile,
+		Port: e.Port, Weight: e.Weight, Load: st.effective.Load.Share(), Meta: e.Meta, Source: SourceFile,
 		State: st.effective.State, Since: st.since, Forced: st.effective.Forced,
 		Probed: st.probed.State, ProbedSince: st.probedSince, TTL: st.effective.TTL,
 	}

@@ -17,7 +17,9 @@ const maxGone = MaxEndpoints
 
 // An endpointState is what the registry remembers about one endpoint from Plan to Plan.
 type endpointState struct {
-	probed      policy.Verdict // what probes say; never forced
+	probed      policy.Verdict // what probes say; never forced, and without load
+	load        policy.Load    // what the endpoint reported of itself
+	loaded      bool           // it did
 	probedSince time.Time      // of probed.State
 	effective   policy.Verdict // what the Snapshot says
 	since       time.Time      // of effective.State
@@ -41,7 +43,7 @@ func (r *Registry) Report(endpoint string, v policy.Verdict) bool {
 	if v.State > policy.Drained {
 		return false
 	}
-	v.Forced = false // that is for operators
+	v.Forced, v.Load = false, 0 // the one is for operators, the other for the endpoint itself
 	r.mu.Lock()
 	known, changes := r.report(endpoint, v)
 	r.mu.Unlock()
@@ -81,6 +83,42 @@ func (r *Registry) report(name string, v policy.Verdict) (known bool, changes []
 	return true, changes
 }
 
+// ReportLoad tells how much an endpoint ("service/name") has to do. It counts for as long as the registry knows the endpoint, or until another is
+// reported; an endpoint that the World does not have yet may report it too. One that reported none has that of its Definition.
+func (r *Registry) ReportLoad(endpoint string, load policy.Load) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st := r.endpoints[endpoint]
+	if st == nil && load == 0 {
+		return
+	}
+	if st == nil {
+		now := r.now()
+		st = &endpointState{probedSince: now, gone: now}
+		r.endpoints[endpoint] = st
+	}
+	if st.loaded && st.load == load {
+		return
+	}
+	st.load, st.loaded = load, true
+	s := r.current.Load()
+	id, ok := s.Plan.EndpointByName(endpoint)
+	if !ok {
+		return
+	}
+	st.effective = st.withLoad(st.effective, s.Plan.Endpoint(id))
+	r.current.Store(&Snapshot{Gen: s.Gen + 1, World: s.World, Health: s.Health.With(id, st.effective), Outside: s.Outside})
+}
+
+// withLoad returns a Verdict with the load of the endpoint that it is of.
+func (st *endpointState) withLoad(v policy.Verdict, e *policy.Endpoint) policy.Verdict {
+	v.Load = e.Load
+	if st.loaded {
+		v.Load = st.load
+	}
+	return v
+}
+
 // believed returns what probes, and the source of an endpoint, make believe of it. Without a bound of probes, and if there are any, the
 // first result is yet to come and may change everything: the endpoint is new, was restored, or was away. One without an address is never
 // probed.
@@ -93,7 +131,7 @@ func (r *Registry) believed(e *policy.Endpoint, st *endpointState, p *policy.Pla
 	if said := r.merged.said[e.Name]; said == policy.Drained || !probed && said == policy.Down {
 		v.State = said
 	}
-	return v
+	return st.withLoad(v, e)
 }
 
 // become makes v the effective Verdict of an endpoint. ok is true if its state changed.
@@ -134,7 +172,9 @@ func (r *Registry) assess(p *policy.Plan) (policy.Health, []transition) {
 		e := p.Endpoint(policy.EndpointID(i))
 		st := r.endpoints[e.Name]
 		v, _, forced := r.forced(e, p)
-		if !forced {
+		if forced {
+			v = st.withLoad(v, e)
+		} else {
 			v = r.believed(e, st, p)
 		}
 		verdicts[i] = v
@@ -179,7 +219,7 @@ func (r *Registry) appear(e *policy.Endpoint, st *endpointState, p *policy.Plan)
 	st.gone = time.Time{}
 	st.effective, st.since = r.believed(e, st, p), st.probedSince
 	if v, by, ok := r.forced(e, p); ok {
-		st.effective, st.since = v, by.Since
+		st.effective, st.since = st.withLoad(v, e), by.Since
 	}
 }
 

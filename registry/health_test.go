@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -282,5 +283,47 @@ func TestWithoutAddressNothingIsAwaited(t *testing.T) {
 	}
 	if e, ok := r.Detail("web/cdn"); !ok || e.Addresses == nil || len(e.Addresses) != 0 || e.Host != "cdn.example" {
 		t.Errorf("detail %+v", e)
+	}
+}
+
+// TestReportLoad: what an endpoint says it has to do stands beside its state, whatever becomes of that, and of the World.
+func TestReportLoad(t *testing.T) {
+	d := definition()
+	d.Policy.Services[0].Endpoints[0].Load = 400
+	r := New(Options{})
+	r.Apply(mustCompile(t, d))
+	check := func(want policy.Verdict, detail float64) {
+		t.Helper()
+		if got := verdict(t, r, "web/a"); got.Load != want.Load || got.State != want.State {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		if e, _ := r.Detail("web/a"); e.Load != detail {
+			t.Errorf("shown as %v, want %v", e.Load, detail)
+		}
+	}
+	check(policy.Verdict{Load: 400}, 0.4)
+	gen := r.Snapshot().Gen
+	r.ReportLoad("web/a", 700)
+	check(policy.Verdict{Load: 700}, 0.7)
+	if r.ReportLoad("web/a", 700); r.Snapshot().Gen != gen+1 {
+		t.Errorf("generation %d after %d: the same load is no change", r.Snapshot().Gen, gen)
+	}
+	r.Report("web/a", policy.Verdict{State: policy.Down, Load: 5}) // probes know nothing of loads
+	check(policy.Verdict{State: policy.Down, Load: 700}, 0.7)
+	must(t, r.Force(drain(siteEU)))
+	check(policy.Verdict{State: policy.Drained, Load: 700}, 0.7)
+	if s := r.Snapshot().Suppose([]Supposition{{Target: endpoint, State: policy.Up}}); s.Health.Of(0).Load != 700 {
+		t.Errorf("supposed to be up, it has a load of %d", s.Health.Of(0).Load)
+	}
+	r.Apply(mustCompile(t, d))
+	check(policy.Verdict{State: policy.Drained, Load: 700}, 0.7)
+	r.ReportLoad("web/a", 0)
+	check(policy.Verdict{State: policy.Drained}, 0)
+
+	r.ReportLoad("web/new", 300) // it registers, and is published a moment later
+	r.ReportLoad("web/idle", 0)
+	r.Publish("test", catalog("web", policy.EndpointSpec{Name: "new", V4: netip.MustParseAddr("192.0.2.99"), Weight: 1}))
+	if got := verdict(t, r, "web/new").Load; got != 300 {
+		t.Errorf("the new endpoint has a load of %d", got)
 	}
 }

@@ -44,7 +44,7 @@ func (s *Snapshot) Suppose(list []Supposition) *Snapshot {
 		e := s.Plan.Endpoint(id)
 		for _, x := range list {
 			if x.Target.covers(e, s.Plan) {
-				out.Health = out.Health.With(id, policy.Verdict{State: x.State, Forced: true})
+				out.Health = out.Health.With(id, policy.Verdict{State: x.State, Forced: true, Load: out.Health.Of(id).Load})
 			}
 		}
 	}

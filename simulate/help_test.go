@@ -52,6 +52,7 @@ func spec() policy.Spec {
 			{Name: "order", Stages: []policy.StageSpec{policy.Healthy{}, policy.Failover{Sites: []string{"eu", "us", "ap"}}, policy.Weighted{}}},
 			{Name: "one", Stages: []policy.StageSpec{policy.Healthy{}, policy.Weighted{}, policy.Take{N: 1}}},
 			{Name: "loyal", Stages: []policy.StageSpec{policy.Healthy{}, policy.Sticky{}}},
+			{Name: "relieved", Stages: []policy.StageSpec{policy.Healthy{}, policy.Geo{Default: policy.GeoTarget{Nearest: true}}, policy.Shed{Low: 0.5, High: 0.9}, policy.Take{N: 1}}},
 			{Name: "closed", Stages: []policy.StageSpec{policy.Healthy{Closed: true}, policy.Weighted{}}},
 			{Name: "warm", Stages: []policy.StageSpec{policy.Healthy{}, policy.Failover{Sites: []string{"eu", "us"}, Trickle: 0.05}, policy.Weighted{}}},
 			{Name: "nights", Stages: []policy.StageSpec{policy.Schedule{Windows: []policy.Window{{From: 22 * 60, To: 6 * 60, Sites: []string{"us"}}}},

@@ -46,6 +46,7 @@ type run struct {
 
 	ofSite     map[string]policy.State // by site, and by endpoint of the service: what events said
 	ofEndpoint map[string]policy.State
+	loads      map[string]policy.Load // by endpoint of the service: what events said
 	health     policy.Health
 	scratch    policy.Scratch
 
@@ -114,7 +115,7 @@ func (r *run) meet(clients []Client) error {
 // begin sets up the Series before the first step.
 func (r *run) begin() {
 	s := &r.scenario
-	r.ofSite, r.ofEndpoint = map[string]policy.State{}, map[string]policy.State{}
+	r.ofSite, r.ofEndpoint, r.loads = map[string]policy.State{}, map[string]policy.State{}, map[string]policy.Load{}
 	r.out = &Series{
 		Title: s.name(), Service: s.Service, Policy: s.Policy, Family: s.Family.String(), Clients: len(r.clients), Queries: Queries(r.clients),
 		Start: s.Start, Duration: seconds(s.Duration), Step: seconds(s.Step), Steps: make([]Step, 0, s.Steps()), Events: []Mark{},
@@ -200,6 +201,13 @@ func (r *run) ask(st *Step, q policy.Query, share float64) (a answer) {
 // happen makes an event true.
 func (r *run) happen(e Event) error {
 	switch {
+	case e.Load != nil:
+		for _, id := range r.plan.Endpoints(r.service) {
+			x := r.plan.Endpoint(id)
+			if name := shortName(x.Name); name == e.Endpoint || e.Site != "" && r.plan.SiteName(x.Site) == e.Site {
+				r.loads[name] = *e.Load
+			}
+		}
 	case e.Site != "":
 		r.ofSite[e.Site] = e.State
 	case e.State != policy.Unknown:
@@ -223,7 +231,10 @@ func (r *run) assess() {
 	verdicts := make([]policy.Verdict, r.plan.NumEndpoints())
 	for i := range verdicts {
 		e := r.plan.Endpoint(policy.EndpointID(i))
-		v := policy.Verdict{State: policy.Up}.Worse(policy.Verdict{State: r.ofSite[r.plan.SiteName(e.Site)]})
+		v := policy.Verdict{State: policy.Up, Load: e.Load}.Worse(policy.Verdict{State: r.ofSite[r.plan.SiteName(e.Site)]})
+		if load, ok := r.loads[shortName(e.Name)]; ok && e.Service == r.service {
+			v.Load = load
+		}
 		if e.Service == r.service {
 			v = v.Worse(policy.Verdict{State: r.ofEndpoint[shortName(e.Name)]})
 		}

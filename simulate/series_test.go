@@ -46,6 +46,7 @@ func TestEventString(t *testing.T) {
 		{Event{Endpoint: "a", State: policy.Drained}, "a drained"},
 		{Event{Endpoint: "a", State: policy.Up, Weight: 3}, "a up"},
 		{Event{Endpoint: "a", Weight: 3}, "a weight 3"},
+		{Event{Site: "eu", Load: load(800)}, "eu load 0.8"},
 		{Event{Endpoint: "a"}, "a weight 0"},
 	} {
 		if got := c.event.String(); got != c.want {

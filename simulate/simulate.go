@@ -53,19 +53,23 @@ type Capacity struct {
 	Queries float64 // a second; more than 0
 }
 
-// An Event is one change at one time: of the State of a site or of an endpoint, or of an endpoint's Weight. Exactly one of Site and Endpoint is
-// set. What holds for a site and what holds for its endpoints are kept apart, and the worse counts: an endpoint that is down stays down when its
+// An Event is one change at one time: of the State or the Load of a site or of an endpoint, or of an endpoint's Weight. Exactly one of Site and Endpoint is
+// set. The load of a site is that of all its endpoints; of several events about an endpoint's load the last counts. What holds for a site and what holds for its endpoints are kept apart, and the worse counts: an endpoint that is down stays down when its
 // site comes back. Everything is up at first.
 type Event struct {
 	At       time.Duration // since the first step; it takes effect at the first step that is not before
 	Site     string
 	Endpoint string       // in the service: "a", not "web/a"
-	State    policy.State // Up, Down or Drained; Unknown: the event is about Weight
+	State    policy.State // Up, Down or Drained; Unknown: the event is about Load or Weight
+	Load     *policy.Load // nil: the event is about State or Weight
 	Weight   uint32       // 0..policy.MaxWeight
 }
 
 // String returns what happens, such as "eu-west down" or "web-1 weight 3".
 func (e Event) String() string {
+	if e.Load != nil {
+		return fmt.Sprintf("%s load %v", e.Site+e.Endpoint, e.Load.Share())
+	}
 	if e.State == policy.Unknown {
 		return fmt.Sprintf("%s weight %d", e.Endpoint, e.Weight)
 	}
@@ -106,9 +110,11 @@ func (s *Scenario) check() error {
 			return fmt.Errorf("simulate: an event at %v is not about one site or one endpoint", e.At)
 		case e.At < 0 || e.At > s.Last():
 			return fmt.Errorf("simulate: %s at %v never takes effect: steps are from 0s to %v", e, e.At, s.Last())
+		case e.Load != nil && e.State != policy.Unknown:
+			return fmt.Errorf("simulate: %s at %v: an event changes a state or a load, not both", e, e.At)
 		case e.State > policy.Drained:
 			return fmt.Errorf("simulate: %s at %v: there is no such state", e, e.At)
-		case e.State == policy.Unknown && e.Endpoint == "":
+		case e.State == policy.Unknown && e.Load == nil && e.Endpoint == "":
 			return fmt.Errorf("simulate: site %s at %v has no weight: its endpoints have", e.Site, e.At)
 		}
 	}

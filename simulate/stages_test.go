@@ -69,3 +69,23 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("the night begins at %s", got)
 	}
 }
+
+// load returns a load for an event.
+func load(l policy.Load) *policy.Load { return &l }
+
+// TestLoadEvents: what sites and endpoints report moves clients, the last word counts, and it is no state.
+func TestLoadEvents(t *testing.T) {
+	s := play(t, Scenario{Service: "web", Policy: "relieved", Duration: 5 * time.Minute, Step: time.Minute, Events: []Event{
+		{At: time.Minute, Site: "eu", Load: load(1000)},
+		{At: 2 * time.Minute, Site: "us", State: policy.Down},
+		{At: 3 * time.Minute, Endpoint: "eu1", Load: load(0)},
+		{At: 4 * time.Minute, Site: "eu", Load: load(0)},
+	}}, crowd(16_000, 80))
+	if eu, us := site(s, 0), site(s, 1); eu != "100 0 0 100 100" || us != "0 50 0 0 0" {
+		t.Errorf("shares of eu %s, of us %s", eu, us)
+	}
+	if _, err := Run(world(t), Scenario{Service: "web", Duration: time.Minute, Step: time.Minute, Events: []Event{
+		{Site: "eu", Load: load(1), State: policy.Down}}}, crowd(1, 80)); err == nil {
+		t.Error("a load and a state at once are accepted")
+	}
+}

@@ -347,8 +347,14 @@ func candidate(k *policy.CandidateTrace) string {
 		state += " (forced)"
 	}
 	parts = append(parts, state)
+	if k.Returned {
+		parts = append(parts, "back")
+	}
 	if k.Weight != 1 {
 		parts = append(parts, fmt.Sprintf("weight %d", k.Weight))
+	}
+	if k.Load != 0 {
+		parts = append(parts, fmt.Sprintf("load %v", k.Load))
 	}
 	if k.Rank != nil {
 		parts = append(parts, fmt.Sprintf("rank %d", *k.Rank))

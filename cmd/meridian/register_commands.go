@@ -21,6 +21,7 @@ type registerCall struct {
 	embedded.Registration
 	addresses, meta []string
 	weight          uint32
+	load            float64
 	ttl             span
 	hold            bool
 }
@@ -52,11 +53,11 @@ command warns and the status lists it.
 			return err
 		}
 		if err := c.ask(func(ctx context.Context, client *admin.Client, _ []string) error {
-			return c.register(ctx, client, r.Registration)
+			return c.register(ctx, client, &r)
 		})(cmd, args); err != nil || !r.hold {
 			return err
 		}
-		return c.hold(cmd.Context(), r.Registration)
+		return c.hold(cmd.Context(), &r)
 	})
 	flags := cmd.Flags()
 	flags.StringSliceVar(&r.addresses, "address", nil, "IPv4 or IPv6 address, or one of each")
@@ -66,6 +67,7 @@ command warns and the status lists it.
 	flags.Uint16Var(&r.Port, "port", 0, "port; probes and the edge need one")
 	flags.StringVar(&r.Site, "site", "", "site where it runs")
 	flags.Uint32Var(&r.weight, "weight", 1, "share of traffic relative to the others")
+	flags.Float64Var(&r.load, "load", 0, "share of what it can take that it has to do, e.g. 0.7, until a heartbeat says another")
 	flags.StringArrayVar(&r.meta, "meta", nil, "KEY=VALUE to store with it; may be repeated")
 	flags.Var(&r.ttl, "ttl", "length of the lease, e.g. 15s (default: none; it stays until it is deregistered)")
 	flags.BoolVar(&r.hold, "hold", false, "send heartbeats until interrupted, then deregister")
@@ -103,8 +105,8 @@ func (r *registerCall) read(cmd *cobra.Command) error {
 }
 
 // register registers, and says so if what is stored does not serve.
-func (c *cli) register(ctx context.Context, client *admin.Client, r embedded.Registration) error {
-	stored, err := client.Register(ctx, r)
+func (c *cli) register(ctx context.Context, client *admin.Client, r *registerCall) error {
+	stored, err := client.Register(ctx, r.Registration, r.load)
 	if err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func lease(r embedded.Registration) string {
 
 // hold keeps a lease alive until a signal comes, then deregisters. A process that restarts meanwhile, or has lost the lease, gets the
 // registration again.
-func (c *cli) hold(ctx context.Context, r embedded.Registration) error {
+func (c *cli) hold(ctx context.Context, r *registerCall) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -136,8 +138,8 @@ func (c *cli) hold(ctx context.Context, r embedded.Registration) error {
 	for ctx.Err() == nil {
 		select {
 		case <-tick.C:
-			if _, err := client.Heartbeat(ctx, r.Service, r.Name); err != nil && ctx.Err() == nil {
-				if _, err = client.Register(ctx, r); err != nil && ctx.Err() == nil {
+			if _, err := client.Heartbeat(ctx, r.Service, r.Name, nil); err != nil && ctx.Err() == nil {
+				if _, err = client.Register(ctx, r.Registration, r.load); err != nil && ctx.Err() == nil {
 					fmt.Fprintln(c.err, "meridian:", err)
 				}
 			}
@@ -174,17 +176,26 @@ with "drain".
 }
 
 func (c *cli) heartbeatCommand() *cobra.Command {
-	return &cobra.Command{
+	var load float64
+	cmd := &cobra.Command{
 		Use:   "heartbeat SERVICE NAME",
 		Short: "Renew the lease of a registered endpoint",
-		Long: `Starts the lease of a registered endpoint anew. If the lease is over the exit code is 2: register again.
+		Long: `Starts the lease of a registered endpoint anew. If the lease is over the exit code is 2: register again. With --load it says how
+much the endpoint has to do, for the policies that go by it (shed, sticky).
 
 ` + thisProcess,
-		Example:           `  meridian heartbeat web web-7`,
+		Example: `  meridian heartbeat web web-7
+  meridian heartbeat web web-7 --load 0.7`,
 		Args:              needs("SERVICE", "NAME"),
 		ValidArgsFunction: c.complete(registeredServices, registeredNames),
-		RunE: c.ask(func(ctx context.Context, client *admin.Client, args []string) error {
-			r, err := client.Heartbeat(ctx, args[0], args[1])
+	}
+	cmd.RunE = run(func(cmd *cobra.Command, args []string) error {
+		var said *float64
+		if cmd.Flags().Changed("load") {
+			said = &load
+		}
+		return c.ask(func(ctx context.Context, client *admin.Client, args []string) error {
+			r, err := client.Heartbeat(ctx, args[0], args[1], said)
 			if err != nil {
 				return err
 			}
@@ -199,6 +210,8 @@ func (c *cli) heartbeatCommand() *cobra.Command {
 				c.warn("%s/%s does not serve: %s", args[0], args[1], r.Reason)
 			}
 			return err
-		}),
-	}
+		})(cmd, args)
+	})
+	cmd.Flags().Float64Var(&load, "load", 0, "share of what it can take that it has to do, e.g. 0.7 (default: what it said last)")
+	return cmd
 }
