@@ -14,6 +14,9 @@ PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutil
 CACHE  ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/meridian
 CONSUL  = $(CACHE)/consul-1.13.9
 
+# What runs the conformance tests of HTTP/2; its master has no version that the module proxy knows.
+H2SPEC = github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help build test unit lint fmt bench fuzz flood deps consul install clean
@@ -52,7 +55,10 @@ fuzz: ## every fuzzer for FUZZTIME (1m)
 flood: ## attacks over loopback, a minute each; as root, on a machine that does nothing else
 	FLOOD_SECONDS=60 $(GO) test -count 1 -timeout 30m -v ./test/flood
 
-deps: consul ## what the tests need of the system: installed if root on Debian, else named
+bin/h2spec:
+	GOBIN=$(CURDIR)/bin $(GO) install $(H2SPEC)
+
+deps: consul bin/h2spec ## what the tests need of the system: installed if root on Debian, else named
 	@need=; for p in $(PEERS); do command -v $${p%%:*} >/dev/null 2>&1 || [ -x /usr/sbin/$${p%%:*} ] || need="$$need $${p##*:}"; done; \
 	[ -z "$$need" ] && exit 0; need=$$(echo $$need | tr ' ' '\n' | sort -u | tr '\n' ' '); \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

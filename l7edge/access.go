@@ -9,42 +9,33 @@ import (
 // maxAgent bounds what of a User-Agent is recorded, in bytes.
 const maxAgent = 256
 
-// record writes the access record of a transaction. The query is left out: it may hold secrets.
-func (t *transaction) record(took time.Duration) {
-	r := t.in
+// record writes the access record of a request. The query is left out: it may hold secrets.
+func (a *account) record(took time.Duration) {
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
-		slog.String("client", t.client.String()),
-		slog.String("proto", r.Proto),
-		slog.String("method", r.Method),
-		slog.String("host", r.Host),
-		slog.String("path", t.shownPath()),
-		slog.Int("status", t.status),
-		slog.Int64("bytes", t.written),
+		slog.String("client", a.client.String()),
+		slog.String("proto", a.proto),
+		slog.String("method", a.method),
+		slog.String("host", a.host),
+		slog.String("path", a.shownPath()),
+		slog.Int("status", a.status),
+		slog.Int64("bytes", a.written),
 		slog.Float64("seconds", took.Seconds()),
 	)
-	if t.x.rule != nil {
-		attrs = append(attrs, slog.String("route", t.x.rule.Name))
+	if a.x.rule != nil {
+		attrs = append(attrs, slog.String("route", a.x.rule.Name))
 	}
-	if t.x.last != nil {
-		attrs = append(attrs, slog.String("endpoint", t.x.last.Name()), slog.Int("attempts", t.x.attempts+t.x.repeats))
+	if a.x.last != nil {
+		attrs = append(attrs, slog.String("endpoint", a.x.last.Name()), slog.Int("attempts", a.x.attempts+a.x.repeats))
 	}
-	if t.fault != noFault {
-		attrs = append(attrs, slog.String("fault", t.fault.String()))
+	if a.fault != noFault {
+		attrs = append(attrs, slog.String("fault", a.fault.String()))
 	}
-	if t.hijacked {
+	if a.hijacked {
 		attrs = append(attrs, slog.Bool("tunnel", true))
 	}
-	if ua := r.UserAgent(); ua != "" {
+	if ua := a.agent; ua != "" {
 		attrs = append(attrs, slog.String("agent", ua[:min(len(ua), maxAgent)]))
 	}
-	t.access.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
-}
-
-// shownPath returns the path for records: the one that was matched and passed on, or what was refused.
-func (t *transaction) shownPath() string {
-	if t.path != "" {
-		return t.path
-	}
-	return pathOf(t.in)
+	a.access.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // A carrier moves requests and responses with net/http: http.Server brings a request, the exchange says where it goes, and the
-// standard reverse proxy moves the bytes over an http.Transport. It is the part that an HTTP/2 engine of our own replaces.
+// standard reverse proxy moves the bytes over an http.Transport. It has the engine, which carries HTTP/2 to HTTP/2 without it.
 type carrier struct {
 	cfg     Config
 	core    *core
@@ -32,6 +32,8 @@ type carrier struct {
 	proxy   *httputil.ReverseProxy
 	linger  time.Duration
 
+	engine   *engine
+	draining atomic.Bool  // connections of clients end as soon as they can
 	leaving  atomic.Bool  // clients are told to go elsewhere with each response
 	handlers atomic.Int64 // requests and tunnels being handled, refused ones too
 	tunnels  atomic.Int64
@@ -40,6 +42,7 @@ type carrier struct {
 func newCarrier(cfg Config, c *core, log, access *slog.Logger) *carrier {
 	h := &carrier{cfg: cfg, core: c, links: newLinks(cfg), log: log, access: access, linger: lingering}
 	h.metrics = newMetrics(h)
+	h.engine = newEngine(h)
 	h.proxy = &httputil.ReverseProxy{
 		Rewrite:        h.rewrite,
 		Transport:      roundTripper{},
@@ -66,7 +69,8 @@ func (h *carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.arrive()
 	}
 
-	t := &transaction{carrier: h, rw: w, rc: http.NewResponseController(w), start: time.Now(), last: lastOnConnection(r)}
+	t := &transaction{rw: w, rc: http.NewResponseController(w), last: lastOnConnection(r), account: account{
+		carrier: h, start: time.Now(), proto: r.Proto, method: r.Method, host: r.Host, agent: r.UserAgent(), asked: pathOf(r)}}
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), transactionKey{}, t))
 	defer cancel(nil)
 	t.cancel = cancel
@@ -140,7 +144,7 @@ func (t *transaction) steps() fault {
 	case !oneLength(r):
 		return faultBadLength
 	}
-	path, ok := route.Clean(pathOf(r))
+	path, ok := route.Clean(t.asked)
 	if !ok && r.Method == http.MethodOptions && r.RequestURI == "*" {
 		path, ok = "*", true // about the service as a whole (RFC 9110 9.3.7); rules match it as "/"
 	}
@@ -148,7 +152,7 @@ func (t *transaction) steps() fault {
 		return faultBadPath
 	}
 	t.path = path
-	if hops(r.Header) >= maxHops {
+	if hops(strings.Join(r.Header["Via"], ",")) >= maxHops {
 		return faultLoop
 	}
 	if f := t.x.route(r.Host, path); f != noFault {
@@ -228,19 +232,7 @@ func (t *transaction) finish() {
 	} else if !t.bodyEnded.Load() && !t.bodyBroken.Load() {
 		_ = t.rc.SetReadDeadline(time.Now().Add(t.linger)) // else net/http waits for it without end
 	}
-	took := time.Since(t.start)
-	if t.x.last != nil {
-		t.x.outcome(t.result())
-	}
-	t.metrics.observe(t, took)
-	if t.access != nil {
-		t.record(took)
-	}
-	if t.fault == faultPanic {
-		t.x.reset() // nobody knows what state it is in, so nobody else gets it
-		return
-	}
-	t.x.close()
+	t.close(time.Now())
 }
 
 // buffers are the copy buffers of the reverse proxy.

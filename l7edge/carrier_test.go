@@ -243,6 +243,7 @@ func TestLimitsAreSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	member := s.carrier.core.view().Member(0)
+	front, back := s.carrier.engine.frontConfig(), s.carrier.engine.backConfig()
 	h1, h2 := s.carrier.links.to(member.Address, route.HTTP1).transport, s.carrier.links.to(member.Address, route.H2C).transport
 	for _, c := range []struct {
 		name      string
@@ -252,12 +253,16 @@ func TestLimitsAreSet(t *testing.T) {
 		{"idle timeout", s.http.IdleTimeout.String(), "1h0m0s"},
 		{"header bytes", s.http.MaxHeaderBytes, 32 << 10},
 		{"general OPTIONS", s.http.DisableGeneralOptionsHandler, true},
-		{"streams", s.http.HTTP2.MaxConcurrentStreams, 100},
-		{"window of a stream", s.http.HTTP2.MaxReceiveBufferPerStream, 64 << 10},
-		{"window of a connection", s.http.HTTP2.MaxReceiveBufferPerConnection, 1 << 20},
-		{"time to a PING", s.http.HTTP2.SendPingTimeout.String(), "30s"},
-		{"time for its answer", s.http.HTTP2.PingTimeout.String(), "15s"},
-		{"time to take bytes", s.http.HTTP2.WriteByteTimeout.String(), "30s"},
+		{"streams", front.MaxStreams, 100},
+		{"window of a stream", front.StreamWindow, 64 << 10},
+		{"window of a connection", front.ConnWindow, 1 << 20},
+		{"header bytes, HTTP/2", front.MaxHeaderBytes, 32 << 10},
+		{"time for a header, HTTP/2", front.Patience.String(), "10s"},
+		{"time to a PING", front.Silence.String(), "30s"},
+		{"time to take bytes", stall.String(), "30s"},
+		{"window of a stream to endpoints, HTTP/2", back.StreamWindow, 256 << 10},
+		{"header of responses, HTTP/2", back.MaxHeaderBytes, 256 << 10},
+		{"PINGs to endpoints, HTTP/2", back.Silence.String(), "0s"},
 		{"least TLS", s.http.TLSConfig.MinVersion, uint16(0x0303)},
 		{"idle to endpoints, HTTP/1.1", h1.IdleConnTimeout.String(), "50s"},
 		{"idle to endpoints, h2c", h2.IdleConnTimeout.String(), "50s"},
@@ -285,7 +290,7 @@ func TestFaultsThatEndTheConnection(t *testing.T) {
 			r := httptest.NewRequest("POST", "/", strings.NewReader("x"))
 			r.ProtoMajor = major
 			rec := httptest.NewRecorder()
-			tr := &transaction{carrier: &carrier{cfg: Config{}.withDefaults()}, rw: rec, rc: http.NewResponseController(rec), in: r}
+			tr := &transaction{account: account{carrier: &carrier{cfg: Config{}.withDefaults()}}, rw: rec, rc: http.NewResponseController(rec), in: r}
 			tr.refuse(f)
 			tr.dog.stop()
 			if got, want := rec.Header().Get("Connection") == "close", major == 1 && slices.Contains(ends, f); got != want {

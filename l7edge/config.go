@@ -13,7 +13,7 @@ import (
 // certificate files take effect at once.
 type Config struct {
 	HTTPS []string // addresses to listen on with TLS, "host:port"; HTTP/2 and HTTP/1.1
-	HTTP  []string // addresses to listen on without TLS; HTTP/1.1
+	HTTP  []string // addresses to listen on without TLS; HTTP/1.1, and HTTP/2 with prior knowledge
 
 	Certificates []CertificateFiles // the first is the default for names that no certificate covers
 	SelfSigned   []string           // names and addresses for one certificate made in memory; for development

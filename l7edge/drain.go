@@ -37,6 +37,7 @@ func (s *Server) drain() {
 	defer cancel()
 	until(settled, func() bool { return s.door.fresh.Load() == 0 })
 
+	c.engine.shutdown()
 	err := s.http.Shutdown(ctx) // does not wait for tunnels
 	idle := func() bool { return c.handlers.Load() == 0 }
 	if err == nil {
@@ -44,6 +45,7 @@ func (s *Server) drain() {
 	}
 	left := c.handlers.Load()
 	s.abort(errDrained)
+	c.engine.abort()
 	s.http.Close() // its error is that of listeners, which are closed already
 	until(context.Background(), idle)
 	s.log.Info("edge drained", "took", time.Since(began).Round(time.Millisecond).String(), "broken_off", left)

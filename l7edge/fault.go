@@ -30,6 +30,8 @@ const (
 	faultDrained
 	faultPanic
 	numFaults
+
+	faultBridge fault = 255 // none: the request is to be carried by net/http
 )
 
 // A faultInfo is what a client and an operator get to see of a fault.

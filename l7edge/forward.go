@@ -13,22 +13,20 @@ const pseudonym = "meridian"
 // maxHops is how often a request may pass an edge: once, or twice when one edge sends to another, and some more for odd set-ups.
 const maxHops = 4
 
-// hops counts how often a request has passed an edge, by its Via headers (RFC 9110 7.6.3).
-func hops(h http.Header) int {
+// hops counts how often a request has passed an edge, by what its Via fields say (RFC 9110 7.6.3).
+func hops(via string) int {
 	n := 0
-	for _, via := range h["Via"] {
-		for hop := range strings.SplitSeq(via, ",") {
-			if fields := strings.Fields(hop); len(fields) >= 2 && fields[1] == pseudonym {
-				n++
-			}
+	for hop := range strings.SplitSeq(via, ",") {
+		if fields := strings.Fields(hop); len(fields) >= 2 && fields[1] == pseudonym {
+			n++
 		}
 	}
 	return n
 }
 
-// peer returns the address that a request came from, without a zone, or the invalid address.
-func peer(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+// addressOf returns the address of an address and port, without a zone, or the invalid address.
+func addressOf(addrPort string) netip.Addr {
+	ap, err := netip.ParseAddrPort(addrPort)
 	if err != nil {
 		return netip.Addr{}
 	}
@@ -38,33 +36,11 @@ func peer(r *http.Request) netip.Addr {
 // clientOf returns the address of the client: the peer, or if that is a trusted proxy, the last address in X-Forwarded-For that is
 // not one.
 func clientOf(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	at := peer(r)
+	at := addressOf(r.RemoteAddr)
 	if !trusts(trusted, at) {
 		return at
 	}
-	lines := r.Header["X-Forwarded-For"]
-	for _, line := range slices.Backward(lines) {
-		for {
-			rest, last := "", line
-			i := strings.LastIndexByte(line, ',')
-			if i >= 0 {
-				rest, last = line[:i], line[i+1:]
-			}
-			a, err := netip.ParseAddr(strings.TrimSpace(last))
-			if err != nil {
-				return at
-			}
-			at = a.Unmap().WithZone("")
-			if !trusts(trusted, at) {
-				return at
-			}
-			if i < 0 {
-				break
-			}
-			line = rest
-		}
-	}
-	return at
+	return lastUntrusted(strings.Join(r.Header["X-Forwarded-For"], ","), at, trusted)
 }
 
 func trusts(trusted []netip.Prefix, a netip.Addr) bool {
@@ -110,7 +86,7 @@ var claims = []string{"Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip"}
 // introduce writes into the header of the request to an endpoint who the client is. in is the client's request. What a peer that is
 // not trusted said of it is replaced.
 func introduce(out http.Header, in *http.Request, trusted []netip.Prefix) {
-	from := peer(in)
+	from := addressOf(in.RemoteAddr)
 	if trusts(trusted, from) {
 		for _, name := range append([]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}, claims...) {
 			if v, ok := in.Header[name]; ok {

@@ -109,7 +109,7 @@ func TestHops(t *testing.T) {
 	}{
 		{nil, 0}, {[]string{"1.1 meridian"}, 1}, {[]string{"1.1 meridian, 1.0 x", "2.0  meridian (comment)"}, 2}, {[]string{"meridian", "1.1 meridianx", ","}, 0},
 	} {
-		if got := hops(http.Header{"Via": c.via}); got != c.want {
+		if got := hops(strings.Join(c.via, ",")); got != c.want {
 			t.Errorf("%q: %d, want %d", c.via, got, c.want)
 		}
 	}

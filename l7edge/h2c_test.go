@@ -87,8 +87,8 @@ func TestH2CCarriesRequests(t *testing.T) {
 			}
 		}
 	}
-	if n := b.total.Load(); n != 1 {
-		t.Errorf("%d connections for requests one after another", n)
+	if n := b.total.Load(); n != 2 {
+		t.Errorf("%d connections for requests one after another, want one for each protocol of clients", n)
 	}
 	if got := stats(e, "web/b0"); got != (upstream.Stats{Name: "web/b0", Requests: 9}) {
 		t.Errorf("%+v", got)

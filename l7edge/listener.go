@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 )
@@ -80,6 +79,23 @@ type guest struct {
 	door    *door
 	arrived atomic.Bool
 	left    atomic.Bool
+	wire    *wire // that TLS reads from and writes to, once HTTP/2 is spoken; nil: Conn
+}
+
+// Read implements net.Conn.
+func (c *guest) Read(p []byte) (int, error) {
+	if c.wire != nil {
+		return c.wire.Read(p)
+	}
+	return c.Conn.Read(p)
+}
+
+// Write implements net.Conn.
+func (c *guest) Write(p []byte) (int, error) {
+	if c.wire != nil {
+		return c.wire.Write(p)
+	}
+	return c.Conn.Write(p)
 }
 
 // arrive notes that a request has come on the connection, or that it is one that net/http closes with care.
@@ -115,14 +131,4 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 		c = t.NetConn()
 	}
 	return context.WithValue(ctx, guestKey{}, c)
-}
-
-// connState implements http.Server.ConnState. An HTTP/2 connection gets a GOAWAY, after which the client knows what to ask for again,
-// so there is no need to wait for its first request.
-func connState(c net.Conn, s http.ConnState) {
-	if t, ok := c.(*tls.Conn); ok && s == http.StateActive && t.ConnectionState().NegotiatedProtocol == "h2" {
-		if g, ok := t.NetConn().(*guest); ok {
-			g.arrive()
-		}
-	}
 }

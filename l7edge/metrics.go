@@ -55,18 +55,18 @@ func newMetrics(c *carrier) *metrics {
 	}
 }
 
-// observe counts a transaction.
-func (m *metrics) observe(t *transaction, took time.Duration) {
+// observe counts a request.
+func (m *metrics) observe(a *account, took time.Duration) {
 	name := ""
-	if t.x.rule != nil {
-		name = t.x.rule.Name
+	if a.x.rule != nil {
+		name = a.x.rule.Name
 	}
-	m.requests.WithLabelValues(name, codeLabel(t.status), methodLabel(t.in.Method), protoLabel(t.in.ProtoMajor, t.in.ProtoMinor)).Inc()
-	if !t.hijacked {
+	m.requests.WithLabelValues(name, codeLabel(a.status), methodLabel(a.method), protoLabel(a.proto)).Inc()
+	if !a.hijacked {
 		m.duration.WithLabelValues(name).Observe(took.Seconds())
 	}
-	if t.fault != noFault {
-		m.rejected.WithLabelValues(t.fault.String()).Inc()
+	if a.fault != noFault {
+		m.rejected.WithLabelValues(a.fault.String()).Inc()
 	}
 }
 
@@ -88,15 +88,19 @@ func methodLabel(method string) string {
 	return "other"
 }
 
-func protoLabel(major, minor int) string {
-	switch {
-	case major == 2:
+// protoLabel returns the label for the protocol of a request as net/http writes it.
+func protoLabel(proto string) string {
+	switch proto {
+	case protoH2:
 		return "h2"
-	case major == 1 && minor == 0:
+	case "HTTP/1.0":
 		return "http/1.0"
 	}
 	return "http/1.1"
 }
+
+// protoH2 is how records and net/http write HTTP/2.
+const protoH2 = "HTTP/2.0"
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {

@@ -1,8 +1,8 @@
 // Package l7edge is the edge: it terminates TLS and sends each request, or each stream of an HTTP/2 connection, to an endpoint that
 // the same Snapshot and the same policies choose as answer DNS.
 //
-// An exchange (exchange.go) takes a request from rule to endpoint and knows no protocol; a carrier (carrier.go) moves its bytes, with
-// net/http for now. The Server owns listeners, certificates and the end.
+// An exchange (exchange.go) takes a request from rule to endpoint and knows no protocol. A passage (passage.go) moves its bytes from HTTP/2 to
+// HTTP/2; a carrier (carrier.go) moves those of others, with net/http. The Server owns listeners, certificates and the end.
 package l7edge
 
 import (
@@ -63,6 +63,7 @@ func New(cfg Config, snap func() *registry.Snapshot, log *slog.Logger) (*Server,
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
 		Handler:                      s.carrier,
 		Protocols:                    protocols,
@@ -72,15 +73,10 @@ func New(cfg Config, snap func() *registry.Snapshot, log *slog.Logger) (*Server,
 		MaxHeaderBytes:               cfg.MaxHeaderBytes,
 		BaseContext:                  func(net.Listener) context.Context { return base },
 		ConnContext:                  connContext,
-		ConnState:                    connState,
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong is no news
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          cfg.MaxStreams,
-			MaxReceiveBufferPerStream:     64 << 10,
-			MaxReceiveBufferPerConnection: 1 << 20,
-			SendPingTimeout:               30 * time.Second,
-			PingTimeout:                   15 * time.Second,
-			WriteByteTimeout:              30 * time.Second,
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){ // of which net/http knows no more
+			"h2":                s.carrier.engine.serveTLS,
+			"unencrypted_http2": s.carrier.engine.serveClear,
 		},
 	}
 	if s.certs != nil {
@@ -173,6 +169,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.drain()
 	wg.Wait()
 	s.carrier.links.close()
+	s.carrier.engine.close()
 	if err := context.Cause(ctx); err != context.Canceled && err != context.DeadlineExceeded {
 		return err
 	}
@@ -188,7 +185,9 @@ func (s *Server) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			s.carrier.links.sweep(s.carrier.core.view())
+			view := s.carrier.core.view()
+			s.carrier.links.sweep(view)
+			s.carrier.engine.pools.sweep(view)
 		}
 	}
 }

@@ -176,8 +176,8 @@ func TestMetricLabelsAreBounded(t *testing.T) {
 			t.Errorf("%s: %s", method, got)
 		}
 	}
-	for v, want := range map[[2]int]string{{2, 0}: "h2", {1, 1}: "http/1.1", {1, 0}: "http/1.0"} {
-		if got := protoLabel(v[0], v[1]); got != want {
+	for v, want := range map[string]string{"HTTP/2.0": "h2", "HTTP/1.1": "http/1.1", "HTTP/1.0": "http/1.0"} {
+		if got := protoLabel(v); got != want {
 			t.Errorf("%v: %s", v, got)
 		}
 	}

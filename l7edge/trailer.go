@@ -2,7 +2,6 @@ package l7edge
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -44,37 +43,37 @@ func pruneTrailer(h http.Header) {
 	}
 }
 
-// trails reports whether a field may be in the trailer of a request to an endpoint: nothing that must not be in any, nor in the
-// header. The name is in canonical form.
+// trails reports whether a field may be in the trailer of a request to an endpoint: nothing that must not be in any, nor in the header.
 func trails(name string) bool {
-	return !leads(name) && !slices.Contains(claims, name) && !strings.Contains(name, "_") && httpguts.ValidHeaderFieldName(name)
+	name = strings.ToLower(name)
+	return !leads(name) && !claimsClient(name) && !strings.Contains(name, "_") && httpguts.ValidHeaderFieldName(name)
 }
 
-// trailsResponse reports whether a field may be in the trailer of a response. The name is in canonical form.
+// trailsResponse reports whether a field may be in the trailer of a response.
 func trailsResponse(name string) bool {
-	switch name {
-	case "Accept-Ranges", "Proxy-Status": // RFC 9110 14.3, 9209 2
+	switch name = strings.ToLower(name); name {
+	case "accept-ranges", "proxy-status": // RFC 9110 14.3, 9209 2
 		return true
-	case "Age", "Date", "Expires", "Location", "Retry-After", "Set-Cookie", "Vary", "Warning", "Www-Authenticate":
+	case "age", "date", "expires", "location", "retry-after", "set-cookie", "vary", "warning", "www-authenticate":
 		return false
 	}
 	return !leads(name)
 }
 
-// leads reports whether a field says how to frame, route, authorise or cache a message or what its content is, and so must stand in its
-// header (RFC 9110 6.5.1).
+// leads reports whether a field, its name in lower case, says how to frame, route, authorise or cache a message or what its content is, and
+// so must stand in its header (RFC 9110 6.5.1).
 func leads(name string) bool {
-	if name == "Content-Digest" { // RFC 9530 2
+	if name == "content-digest" { // RFC 9530 2
 		return false
 	}
-	for _, prefix := range []string{"Accept", "Content-", "If-", "Proxy-", "X-Forwarded-"} {
+	for _, prefix := range []string{"accept", "content-", "if-", "proxy-", "x-forwarded-"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
 	switch name {
-	case "Authorization", "Cache-Control", "Connection", "Cookie", "Expect", "Host", "Keep-Alive", "Max-Forwards", "Pragma", "Range", "Te",
-		"Trailer", "Transfer-Encoding", "Upgrade", "Via":
+	case "authorization", "cache-control", "connection", "cookie", "expect", "host", "keep-alive", "max-forwards", "pragma", "range", "te",
+		"trailer", "transfer-encoding", "upgrade", "via":
 		return true
 	}
 	return false

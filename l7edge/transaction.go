@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -27,18 +26,14 @@ var (
 // A transaction is an exchange carried by net/http. It is the ResponseWriter that the reverse proxy writes to, so it sees what the
 // client gets, and the clock of the request.
 type transaction struct {
-	*carrier
-	x      *exchange
+	account
 	rw     http.ResponseWriter
 	rc     *http.ResponseController
 	in     *http.Request
 	cancel context.CancelCauseFunc
 
-	start  time.Time
-	client netip.Addr
-	path   string // as route.Clean returned it; "" if it was refused
-	dog    watchdog
-	phase  atomic.Int32 // the phase constants
+	dog   watchdog
+	phase atomic.Int32 // the phase constants
 
 	trailer     http.Header // of the request to the endpoint; it gets its values when the body has been read. nil: none
 	bodyTouched atomic.Bool // something of the request's body has been read
@@ -50,12 +45,8 @@ type transaction struct {
 	unfit   bool        // no attempt got as far as to want a connection
 	last    bool        // the client's connection must end with the response; HTTP/1 only
 
-	status   int
 	length   int64 // declared length of the response, or -1
-	written  int64
-	fault    fault
-	hijacked bool
-	complete bool // the response was passed on to its end
+	complete bool  // the response was passed on to its end
 }
 
 // Phases of a transaction, each with its own clock.
@@ -243,20 +234,6 @@ func (t *transaction) blame(err error) fault {
 		return faultUnfit
 	}
 	return faultBroken
-}
-
-// result says what the end of the transaction means to its endpoint.
-func (t *transaction) result() upstream.Outcome {
-	switch t.fault {
-	case noFault:
-		if t.status >= 500 {
-			return upstream.ServerError
-		}
-		return upstream.Answered
-	case faultClientGone, faultSlowClient, faultBadBody, faultUnfit, faultDrained, faultPanic:
-		return upstream.Abandoned
-	}
-	return upstream.Failed
 }
 
 // refuse answers with a fault, if the response has not begun. A gRPC client gets a status it understands, in a header without a body
