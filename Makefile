@@ -27,8 +27,9 @@ help: ## list the targets
 build: ## build bin/meridian: static, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -tags timetzdata -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/meridian
 
-test: deps ## every test, unit and end to end, with the race detector
+test: deps ## every test, unit and end to end, with the race detector; what requests cost, without
 	$(GO) test -race ./...
+	$(GO) test -run 'DoNotAllocate|AreSmall' ./l7edge/...
 
 unit: ## what needs nothing but Go
 	$(GO) test $$($(GO) list ./... | grep -v /test/)

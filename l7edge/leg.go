@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,6 +105,9 @@ const maxBacklog = 256 << 10
 
 // settle writes what the reading goroutine has touched, before it waits.
 func (l *leg) settle() {
+	if len(l.batch.dirty) > 0 {
+		runtime.Gosched() // others that have something to say to the same legs say it first, and it goes out in one write
+	}
 	l.batch.touch(l)
 	l.batch.flush()
 	if l.pool != nil {
@@ -221,7 +225,7 @@ func (l *leg) push(b *batch, p *h2.Buf, wait bool) {
 			return
 		}
 		if !done {
-			l.engine.wg.Go(func() { l.help(p) })
+			l.delegate(p)
 			return
 		}
 		if p != nil {
@@ -247,6 +251,9 @@ func (l *leg) push(b *batch, p *h2.Buf, wait bool) {
 		_ = l.wire.tcp.SetReadDeadline(time.Unix(1, 0)) // wakes the reading goroutine; if it fails that has ended
 	}
 }
+
+// delegate leaves writing to a goroutine that may wait. p is what was being sent.
+func (l *leg) delegate(p *h2.Buf) { l.engine.wg.Go(func() { l.help(p) }) }
 
 // help sends what the socket did not take, and all that comes after it, waiting as it must. p is what was being sent.
 func (l *leg) help(p *h2.Buf) {

@@ -3,6 +3,7 @@ package l7edge
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,10 @@ type metrics struct {
 	rejected *prometheus.CounterVec
 	panics   prometheus.Counter
 
-	retries, inFlight, tunnels                    *prometheus.Desc
+	mu   sync.RWMutex
+	seen map[labels]counters // those of requests that have come before
+
+	retries, inFlight, tunnels, waiting, held     *prometheus.Desc
 	endpointInFlight, endpointRequests, endpointX *prometheus.Desc
 }
 
@@ -26,6 +30,7 @@ func newMetrics(c *carrier) *metrics {
 	endpoint := []string{"endpoint"}
 	return &metrics{
 		carrier: c,
+		seen:    make(map[labels]counters),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "meridian_proxy_requests_total",
 			Help: "Requests by route, status the client got, method and protocol; the route is empty if none matched.",
@@ -48,6 +53,8 @@ func newMetrics(c *carrier) *metrics {
 		retries:          prometheus.NewDesc("meridian_proxy_retries_total", "Attempts after the first: on another endpoint because one could not be connected to, or over another connection because one was closed before the endpoint acted.", nil, nil),
 		inFlight:         prometheus.NewDesc("meridian_proxy_requests_in_flight", "Requests and tunnels being carried.", nil, nil),
 		tunnels:          prometheus.NewDesc("meridian_proxy_tunnels", "Upgraded connections (WebSocket) being carried.", nil, nil),
+		waiting:          prometheus.NewDesc("meridian_proxy_streams_waiting", "Requests over HTTP/2 that wait for a stream to their endpoint.", nil, nil),
+		held:             prometheus.NewDesc("meridian_proxy_held_bytes", "Bytes of bodies over HTTP/2 that wait for the other side.", nil, nil),
 		endpointInFlight: prometheus.NewDesc("meridian_proxy_endpoint_requests_in_flight", "Requests at an endpoint.", endpoint, nil),
 		endpointRequests: prometheus.NewDesc("meridian_proxy_endpoint_requests_total", "Attempts by endpoint.", endpoint, nil),
 		endpointX: prometheus.NewDesc("meridian_proxy_endpoint_errors_total", "Attempts that went wrong, by endpoint and kind: "+
@@ -55,27 +62,58 @@ func newMetrics(c *carrier) *metrics {
 	}
 }
 
+// labels are what a request is counted under; all are bounded.
+type labels struct {
+	route, method, proto string
+	status               int
+}
+
+// counters are those of one set of labels.
+type counters struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
+}
+
 // observe counts a request.
 func (m *metrics) observe(a *account, took time.Duration) {
-	name := ""
+	l := labels{method: methodLabel(a.method), proto: protoLabel(a.proto), status: statusLabel(a.status)}
 	if a.x.rule != nil {
-		name = a.x.rule.Name
+		l.route = a.x.rule.Name
 	}
-	m.requests.WithLabelValues(name, codeLabel(a.status), methodLabel(a.method), protoLabel(a.proto)).Inc()
+	m.mu.RLock()
+	c, ok := m.seen[l]
+	m.mu.RUnlock()
+	if !ok {
+		c = m.add(l)
+	}
+	c.requests.Inc()
 	if !a.hijacked {
-		m.duration.WithLabelValues(name).Observe(took.Seconds())
+		c.duration.Observe(took.Seconds())
 	}
 	if a.fault != noFault {
 		m.rejected.WithLabelValues(a.fault.String()).Inc()
 	}
 }
 
-// codeLabel bounds what an endpoint can make of the label: statuses that HTTP does not have are "other".
-func codeLabel(status int) string {
-	if status < 100 || status > 599 {
-		return "other"
+// add remembers the counters of labels that are new, because to look them up costs more than to count.
+func (m *metrics) add(l labels) counters {
+	code := "other"
+	if l.status != 0 {
+		code = strconv.Itoa(l.status)
 	}
-	return strconv.Itoa(status)
+	c := counters{m.requests.WithLabelValues(l.route, code, l.method, l.proto), m.duration.WithLabelValues(l.route)}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen[l] = c
+	return c
+}
+
+// statusLabel bounds what an endpoint can make of the label: statuses that HTTP does not have are 0, for "other".
+func statusLabel(status int) int {
+	if status < 100 || status > 599 {
+		return 0
+	}
+	return status
 }
 
 // methodLabel bounds what a client can make of the label.
@@ -108,7 +146,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.duration.Describe(ch)
 	m.rejected.Describe(ch)
 	m.panics.Describe(ch)
-	for _, d := range []*prometheus.Desc{m.retries, m.inFlight, m.tunnels, m.endpointInFlight, m.endpointRequests, m.endpointX} {
+	for _, d := range []*prometheus.Desc{m.retries, m.inFlight, m.tunnels, m.waiting, m.held, m.endpointInFlight, m.endpointRequests, m.endpointX} {
 		ch <- d
 	}
 }
@@ -129,6 +167,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(m.retries, c.core.retries.Load())
 	gauge(m.inFlight, c.core.inFlight.Load())
 	gauge(m.tunnels, c.tunnels.Load())
+	gauge(m.waiting, c.engine.pools.waiting())
+	gauge(m.held, c.engine.budget.Held())
 	for _, s := range c.core.set.Stats() {
 		if s.Requests == 0 {
 			continue

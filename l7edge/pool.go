@@ -49,6 +49,15 @@ func (p *pools) to(a upstream.Address) *pool {
 	return v.(*pool)
 }
 
+// waiting returns how many passages wait for a stream.
+func (p *pools) waiting() (n int64) {
+	p.byAddress.Range(func(_, v any) bool {
+		n += v.(*pool).queued.Load()
+		return true
+	})
+	return n
+}
+
 // sweep lets connections end whose address the current Plan does not have.
 func (p *pools) sweep(current *upstream.View) {
 	b := batch{now: time.Now()}

@@ -107,7 +107,7 @@ meridian_proxy_rejected_total{reason="no_route"} 1
 		seen[f.GetName()] = true
 	}
 	for _, name := range []string{"meridian_proxy_request_duration_seconds", "meridian_proxy_retries_total", "meridian_proxy_requests_in_flight",
-		"meridian_proxy_tunnels", "meridian_proxy_endpoint_requests_total", "meridian_proxy_endpoint_requests_in_flight",
+		"meridian_proxy_tunnels", "meridian_proxy_streams_waiting", "meridian_proxy_held_bytes", "meridian_proxy_endpoint_requests_total", "meridian_proxy_endpoint_requests_in_flight",
 		"meridian_proxy_endpoint_errors_total", "meridian_proxy_connections", "meridian_tls_certs_not_after",
 		"meridian_tls_certs_load_failed", "meridian_panics_recovered_total"} {
 		if !seen[name] {
@@ -166,9 +166,9 @@ func TestAccessLogDestinations(t *testing.T) {
 }
 
 func TestMetricLabelsAreBounded(t *testing.T) {
-	for status, want := range map[int]string{0: "other", 99: "other", 100: "100", 499: "499", 599: "599", 600: "other", 999: "other"} {
-		if got := codeLabel(status); got != want {
-			t.Errorf("%d: %s", status, got)
+	for status, want := range map[int]int{0: 0, 99: 0, 100: 100, 499: 499, 599: 599, 600: 0, 999: 0} {
+		if got := statusLabel(status); got != want {
+			t.Errorf("%d: %d", status, got)
 		}
 	}
 	for method, want := range map[string]string{"GET": "GET", "TRACE": "TRACE", "get": "other", "": "other", "PROPFIND": "other"} {

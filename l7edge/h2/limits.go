@@ -11,6 +11,9 @@ type Budget struct {
 	used  atomic.Int64
 }
 
+// Held returns how many bytes are held now.
+func (b *Budget) Held() int64 { return b.used.Load() }
+
 // A bucket holds tokens that come back with time (the leaky bucket as a meter). Its zero value is full.
 type bucket struct {
 	spent float64
