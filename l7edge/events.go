@@ -57,7 +57,7 @@ func (e *events) Data(s *h2.Stream, id uint32, p []byte, end bool) {
 	t := e.owner(s, id)
 	switch {
 	case t == nil:
-		e.leg.Credit(s, id, len(p))
+		e.leg.Credit(nil, 0, len(p))
 		e.b.touch(e.leg)
 		return
 	case e.leg.pool == nil:

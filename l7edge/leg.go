@@ -130,8 +130,7 @@ func (l *leg) serve() {
 	l.Conn.Close()
 	l.batch.flush()
 	l.mu.Lock()
-	l.timer.Stop()
-	l.wake = time.Unix(1<<40, 0) // nothing is sooner
+	l.timer.Stop() // and schedule does not start it again
 	l.mu.Unlock()
 	l.wire.tcp.Close() // its error is that of a connection that is gone already
 }
@@ -302,7 +301,7 @@ func (l *leg) schedule(at time.Time) {
 }
 
 func (l *leg) scheduleLocked(at time.Time) {
-	if at.IsZero() || !l.wake.IsZero() && !at.Before(l.wake) {
+	if at.IsZero() || l.ended.Load() || !l.wake.IsZero() && !at.Before(l.wake) {
 		return
 	}
 	l.wake = at
@@ -314,7 +313,7 @@ func (l *leg) tick() {
 	b := batch{now: time.Now()}
 	next, err := l.Tick(b.now)
 	l.mu.Lock()
-	if l.wake.After(b.now) { // ended, or rescheduled meanwhile
+	if l.wake.After(b.now) { // rescheduled meanwhile
 		l.mu.Unlock()
 		return
 	}

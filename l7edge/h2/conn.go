@@ -103,7 +103,7 @@ type Conn struct {
 // New returns a Conn whose output begins with its SETTINGS, and the preface if it is a client.
 func New(cfg Config, h Handler, now time.Time) *Conn {
 	c := &Conn{
-		cfg: cfg, handler: h, now: now, decoder: hpack.NewDecoder(), encoder: hpack.NewEncoder(), streams: make(map[uint32]*Stream),
+		cfg: cfg, handler: h, now: now, decoder: hpack.NewDecoder(flawed), encoder: hpack.NewEncoder(), streams: make(map[uint32]*Stream),
 		sendWindow: defaultWindow, recvWindow: int64(cfg.ConnWindow), peerStreams: defaultStreams, peerWindow: defaultWindow,
 		nextID: 1, slow: !cfg.Client && !cfg.SawPreface, settingsDue: now.Add(settingsPatience), limits: newLimits(now),
 	}

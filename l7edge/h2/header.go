@@ -2,6 +2,7 @@ package h2
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/meridian-gslb/meridian/l7edge/h2/hpack"
 )
@@ -51,7 +52,7 @@ func (h *Header) parse(fields []hpack.Field, request bool) string {
 		if seen&bit != 0 {
 			return "pseudo-header field twice"
 		}
-		if !validValue(f.Value) {
+		if f.Flaw {
 			return "invalid value of a pseudo-header field"
 		}
 		seen |= bit
@@ -94,8 +95,8 @@ func (h *Header) checkRequest(seen int) string {
 func (h *Header) checkFields() string {
 	for i := range h.Fields {
 		f := &h.Fields[i]
-		if why := checkField(f); why != "" {
-			return why
+		if f.Flaw || f.Name[0] == ':' {
+			return "invalid field"
 		}
 		if f.Name == "content-length" {
 			n, err := strconv.ParseInt(f.Value, 10, 64)
@@ -108,33 +109,31 @@ func (h *Header) checkFields() string {
 	return ""
 }
 
-// checkField reports what is wrong with one field, or "" (RFC 9113 8.2.1, 8.2.2).
-func checkField(f *hpack.Field) string {
-	if !validName(f.Name) {
-		return "invalid name of a field"
+// flawed reports whether a field is one that no message may have (RFC 9113 8.2.1, 8.2.2).
+func flawed(name, value string) bool {
+	if !validValue(value) {
+		return true
 	}
-	if !validValue(f.Value) {
-		return "invalid value of a field"
+	if rest, pseudo := strings.CutPrefix(name, ":"); pseudo {
+		return !validName(rest)
 	}
-	switch f.Name {
+	switch name {
 	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
-		return "field of the connection"
+		return true
 	case "te":
-		if f.Value != "trailers" {
-			return "te other than trailers"
-		}
+		return value != "trailers"
 	}
-	return ""
+	return !validName(name)
 }
 
-// checkTrailer reports what is wrong with the fields of a trailer, or "".
-func checkTrailer(fields []hpack.Field) string {
+// validTrailer reports whether fields may be a trailer.
+func validTrailer(fields []hpack.Field) bool {
 	for i := range fields {
-		if why := checkField(&fields[i]); why != "" {
-			return why // pseudo-header fields too: ":" is in no name
+		if f := &fields[i]; f.Flaw || f.Name[0] == ':' {
+			return false
 		}
 	}
-	return ""
+	return true
 }
 
 // nameBytes are those that a field's name may have: tokens without upper case (RFC 9110 5.6.2).

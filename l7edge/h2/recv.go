@@ -398,7 +398,7 @@ func (c *Conn) response(s *Stream, h head, fields []hpack.Field, tooLarge bool) 
 
 // trailer takes the end of a message. mu is held, and not when it returns.
 func (c *Conn) trailer(s *Stream, h head, fields []hpack.Field, tooLarge bool) error {
-	if !h.has(flagEndStream) || tooLarge || checkTrailer(fields) != "" || s.length >= 0 && s.got != s.length {
+	if !h.has(flagEndStream) || tooLarge || !validTrailer(fields) || s.length >= 0 && s.got != s.length {
 		return c.malformed(s, ProtocolError)
 	}
 	s.recvEnded = true

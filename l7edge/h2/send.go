@@ -42,7 +42,7 @@ func (c *Conn) Usable() bool {
 func (c *Conn) Respond(s *Stream, id uint32, fields []hpack.Field, end bool) {
 	c.lock()
 	defer c.mu.Unlock()
-	if c.find(s, id) {
+	if c.has(s, id) {
 		c.writeHeader(s, fields, end)
 	}
 }
@@ -52,7 +52,7 @@ func (c *Conn) Respond(s *Stream, id uint32, fields []hpack.Field, end bool) {
 func (c *Conn) Data(s *Stream, id uint32, p []byte, end bool) (passed int, ended bool) {
 	c.lock()
 	defer c.mu.Unlock()
-	if !c.find(s, id) || s.sentEnded {
+	if !c.has(s, id) || s.sentEnded {
 		return len(p), false
 	}
 	if s.waiting == 0 {
@@ -82,7 +82,7 @@ func (c *Conn) Data(s *Stream, id uint32, p []byte, end bool) (passed int, ended
 func (c *Conn) Trailer(s *Stream, id uint32, fields []hpack.Field) (ended bool) {
 	c.lock()
 	defer c.mu.Unlock()
-	if !c.find(s, id) || s.sentEnded {
+	if !c.has(s, id) || s.sentEnded {
 		return false
 	}
 	if s.waiting > 0 {
@@ -98,7 +98,7 @@ func (c *Conn) Trailer(s *Stream, id uint32, fields []hpack.Field) (ended bool) 
 func (c *Conn) Reset(s *Stream, id uint32, code ErrCode) {
 	c.lock()
 	defer c.mu.Unlock()
-	if !c.find(s, id) {
+	if !c.has(s, id) {
 		return
 	}
 	c.appendReset(id, code)
@@ -114,7 +114,7 @@ func (c *Conn) LetGo() {
 }
 
 // Credit gives back bytes that Handler.Data brought: the peer may send as many more. It is called for all of them, whatever has become of
-// the stream.
+// the stream; with nil if its memory has another use.
 func (c *Conn) Credit(s *Stream, id uint32, n int) {
 	if n == 0 {
 		return
@@ -126,7 +126,7 @@ func (c *Conn) Credit(s *Stream, id uint32, n int) {
 		b.used.Add(-int64(n))
 	}
 	c.openWindow()
-	if c.find(s, id) {
+	if s != nil && c.has(s, id) {
 		c.creditStream(s, n)
 	}
 }

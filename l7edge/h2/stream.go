@@ -8,6 +8,7 @@ type Stream struct {
 	Owner any // of the owner; does not change while the Stream is in use
 
 	// Guarded by the Conn's mu.
+	conn       *Conn // nil: not open
 	id         uint32
 	recvEnded  bool // END_STREAM has come
 	sentEnded  bool // END_STREAM is in the output
@@ -29,7 +30,7 @@ type Stream struct {
 
 // open makes the memory ready for a new use. mu of the Conn is held.
 func (s *Stream) open(c *Conn, id uint32) {
-	*s = Stream{Owner: s.Owner, id: id, recvWindow: int64(c.cfg.StreamWindow), sendWindow: c.peerWindow, length: -1, queue: s.queue}
+	*s = Stream{Owner: s.Owner, conn: c, id: id, recvWindow: int64(c.cfg.StreamWindow), sendWindow: c.peerWindow, length: -1, queue: s.queue}
 	c.streams[id] = s
 }
 
@@ -70,8 +71,8 @@ func (s *Stream) clear() {
 	s.queue, s.gone, s.waiting, s.trailer = s.queue[:0], 0, 0, nil
 }
 
-// find reports whether the stream with an id is open and uses the memory s. mu is held.
-func (c *Conn) find(s *Stream, id uint32) bool { return id != 0 && c.streams[id] == s }
+// has reports whether s is the stream with an id, and open. mu is held; the memory is not in use elsewhere, because it belongs to the caller.
+func (c *Conn) has(s *Stream, id uint32) bool { return s.conn == c && s.id == id }
 
 // finish removes a stream whose directions have both ended. mu is held.
 func (c *Conn) finish(s *Stream) {
@@ -86,7 +87,7 @@ func (c *Conn) remove(s *Stream) {
 		c.ready.drop(s)
 	}
 	delete(c.streams, s.id)
-	s.id = 0
+	s.conn, s.id = nil, 0
 	s.clear()
 }
 

@@ -17,18 +17,22 @@ var (
 // A Decoder makes Fields of the header blocks of one direction of a connection. One goroutine at a time may use it.
 type Decoder struct {
 	table   table
+	check   func(name, value string) bool
 	scratch []byte // of decoded strings
 	recent  [recentStrings]string
 }
 
 // recentStrings is how many literal strings a Decoder remembers: paths and lengths come again and again without entering the table.
-const recentStrings = 64
+const recentStrings = 32
 
 // maxRecent bounds each of those, in bytes, and so what a connection holds of them.
 const maxRecent = 96
 
-// NewDecoder returns a Decoder whose table may hold DefaultTableSize bytes.
-func NewDecoder() *Decoder { return &Decoder{table: table{max: DefaultTableSize}} }
+// NewDecoder returns a Decoder whose table may hold DefaultTableSize bytes. check, if it is not nil, says whether a field has a flaw: it
+// is asked when a field comes, and not when it comes again out of the table.
+func NewDecoder(check func(name, value string) bool) *Decoder {
+	return &Decoder{table: table{max: DefaultTableSize}, check: check}
+}
 
 // Decode appends the fields of a complete header block to dst, as long as their sizes do not exceed limit together; what is beyond it
 // is decoded, because the table needs it, and dropped. It returns the size of all fields. After an error the Decoder is of no more use.
@@ -46,7 +50,9 @@ func (d *Decoder) Decode(dst []Field, block []byte, limit int) (fields []Field, 
 			if !ok {
 				return dst, size, errIndex
 			}
-			f = *e
+			if f = *e; i < len(statics) && d.check != nil {
+				f.Flaw = d.check(f.Name, f.Value)
+			}
 		case b&0xe0 == 0x20: // 6.3
 			var n int
 			if n, block, err = integer(block, 5); err != nil {
@@ -112,6 +118,9 @@ func (d *Decoder) literal(block []byte) (f Field, rest []byte, err error) {
 	}
 	if f.Value, rest, err = d.text(rest, f.Mode != Never); err != nil {
 		return f, nil, err
+	}
+	if d.check != nil {
+		f.Flaw = d.check(f.Name, f.Value)
 	}
 	if f.Mode == Index {
 		f.hashes()

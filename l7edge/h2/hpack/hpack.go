@@ -24,6 +24,7 @@ const (
 type Field struct {
 	Name, Value string
 	Mode        Mode
+	Flaw        bool // what the Decoder's check found
 
 	static   uint8  // where the name is in the static table; 0: unknown
 	whole    bool   // the value is there, too

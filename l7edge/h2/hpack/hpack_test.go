@@ -48,7 +48,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(seed, 30, 60)
 	f.Add([]byte{0x20, 0x3f, 0xe1, 0x1f, 0x82, 0x40, 1, 'a', 1, 'b', 0xbe, 0x10, 1, 'c', 0x81, 0x1f}, 3, 10)
 	f.Fuzz(func(t *testing.T, data []byte, i, j int) {
-		ours, other := NewDecoder(), hpack.NewDecoder(4096, nil)
+		ours, other := NewDecoder(nil), hpack.NewDecoder(4096, nil)
 		other.SetMaxStringLength(1 << 27)
 		i = min(max(i, 0), len(data))
 		j = min(max(j, i), len(data))
@@ -92,7 +92,7 @@ func TestRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		first, second := NewEncoder(), NewEncoder()
-		ours, other, last := NewDecoder(), hpack.NewDecoder(4096, nil), NewDecoder()
+		ours, other, last := NewDecoder(nil), hpack.NewDecoder(4096, nil), NewDecoder(nil)
 		for range 30 {
 			if r.IntN(5) == 0 {
 				first.SetTableSize(uint32(r.IntN(6000)))
@@ -154,7 +154,7 @@ func TestWhatIsNotIndexed(t *testing.T) {
 func TestDecodeLimit(t *testing.T) {
 	block := NewEncoder().Append(nil, &Field{Name: "x", Value: strings.Repeat("v", 4000)})
 	block = append(block, bytes.Repeat([]byte{0xbe}, 10_000)...)
-	fields, size, err := NewDecoder().Decode(nil, block, 10_000)
+	fields, size, err := NewDecoder(nil).Decode(nil, block, 10_000)
 	if err != nil || len(fields) != 2 || size != 10_001*4033 {
 		t.Errorf("%d fields of %d bytes, %v", len(fields), size, err)
 	}
@@ -170,7 +170,7 @@ func requestFields() []Field {
 // relay is the work of a proxy: a block in, its fields, a block out.
 func relay() func() {
 	client, up := NewEncoder(), NewEncoder()
-	d := NewDecoder()
+	d := NewDecoder(nil)
 	var in, out []byte
 	var fields []Field
 	request := requestFields()

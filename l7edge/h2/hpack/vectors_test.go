@@ -71,7 +71,7 @@ func TestAppendixC(t *testing.T) {
 			{"88c1 6196 d07a be94 1054 d444 a820 0595 040b 8166 e084 a62d 1bff c05a 839b d9ab 77ad 94e7 821d d7f2 e6c7 b335 dfdf cd5b 3960 d5af 2708" +
 				"7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 b106 3d50 07", responses[2], 215}}},
 	} {
-		d := NewDecoder()
+		d := NewDecoder(nil)
 		d.table.limit(c.max)
 		e := NewEncoder()
 		e.table.limit(c.max)
@@ -119,7 +119,7 @@ func TestMalformedBlocks(t *testing.T) {
 		{"40 81 18 01 61", errHuffman},             // "a" and padding that is not all ones
 		{"00 81 1f 01 61", nil}, {"00 80 00", nil}, // "a"; an empty string
 	} {
-		if _, _, err := NewDecoder().Decode(nil, unhex(t, c.hex), 1<<20); err != c.want {
+		if _, _, err := NewDecoder(nil).Decode(nil, unhex(t, c.hex), 1<<20); err != c.want {
 			t.Errorf("%s: %v, want %v", c.hex, err, c.want)
 		}
 	}
