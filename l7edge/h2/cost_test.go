@@ -29,7 +29,8 @@ func relay(t testing.TB) func() {
 	q := &quiet{stream: &Stream{}}
 	front.handler, back.handler = q, &quiet{}
 	upstream := &Stream{}
-	request := []hpack.Field{hpack.Known(":method", "GET"), hpack.Known(":scheme", "http"), hpack.Known(":authority", "x"), hpack.Known(":path", "/"), hpack.Known("x-forwarded-for", "192.0.2.1")}
+	request := []hpack.Field{hpack.Known(":method", "GET"), hpack.Known(":scheme", "http"), hpack.Known(":authority", "x"),
+		hpack.Known(":path", "/"), hpack.Known("x-forwarded-for", "192.0.2.1")}
 	response := []hpack.Field{hpack.Known(":status", "200"), hpack.Known("server", "x")}
 	body := make([]byte, 1024)
 	id := uint32(1)

@@ -91,7 +91,8 @@ func TestPoint12Settings(t *testing.T) {
 		stream uint32
 		size   int
 		want   string
-	}{"on a stream": {0, 1, 0, "PROTOCOL_ERROR"}, "of five bytes": {0, 0, 5, "FRAME_SIZE_ERROR"}, "an answer with more": {http2.FlagSettingsAck, 0, 6, "FRAME_SIZE_ERROR"}} {
+	}{"on a stream": {0, 1, 0, "PROTOCOL_ERROR"},
+		"of five bytes": {0, 0, 5, "FRAME_SIZE_ERROR"}, "an answer with more": {http2.FlagSettingsAck, 0, 6, "FRAME_SIZE_ERROR"}} {
 		r := server(t)
 		r.WriteRawFrame(http2.FrameSettings, c.flags, c.stream, make([]byte, c.size))
 		r.want(name, r.run(), "GOAWAY 0 "+c.want)
@@ -358,7 +359,8 @@ func TestPoint18SlowHeader(t *testing.T) {
 
 // The preface is the preface, comes whole, and in time.
 func TestPoint19Preface(t *testing.T) {
-	for name, p := range map[string]string{"HTTP/1.1": "GET / HTTP/1.1\r\n\r\n", "almost": strings.Replace(Preface, "SM", "SN", 1), "no SETTINGS": Preface + "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"} {
+	for name, p := range map[string]string{"HTTP/1.1": "GET / HTTP/1.1\r\n\r\n",
+		"almost": strings.Replace(Preface, "SM", "SN", 1), "no SETTINGS": Preface + "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"} {
 		r := &rig{t: t}
 		c := New(testConfig(), r, time.Unix(0, 0))
 		var err error

@@ -187,7 +187,8 @@ func FuzzStreams(f *testing.F) {
 	f.Add([]byte{0, 3, 1, 0, 1, 1, 4, 0, 0, 6, 3, 255, 6, 3, 255, 3, 3, 2, 2, 3, 0, 0, 3, 0})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		r := newRig(t, testConfig())
-		m := &model{state: map[uint32]uint8{}, reset: map[uint32]bool{}, send: map[uint32]int64{}, got: map[uint32]int64{}, conn: defaultWindow, initial: defaultWindow}
+		m := &model{state: map[uint32]uint8{}, reset: map[uint32]bool{}, send: map[uint32]int64{},
+			got: map[uint32]int64{}, conn: defaultWindow, initial: defaultWindow}
 		responded := map[uint32]bool{}
 		for ; len(ops) >= 3 && !m.dead; ops = ops[3:] {
 			id, arg := uint32(ops[1]%32)*2+1, ops[2]

@@ -168,7 +168,8 @@ func TestPoint05ContentLength(t *testing.T) {
 	for _, c := range []struct {
 		method, status string
 		end, ok        bool
-	}{{"GET", "200", true, false}, {"HEAD", "200", true, true}, {"GET", "304", true, true}, {"GET", "204", true, true}, {"HEAD", "200", false, false}, {"GET", "204", false, false}} {
+	}{{"GET", "200", true, false}, {"HEAD", "200", true, true}, {"GET", "304", true, true}, {"GET", "204", true, true}, {"HEAD", "200", false, false},
+		{"GET", "204", false, false}} {
 		r := client(t)
 		r.request(c.method, true)
 		r.frames()

@@ -230,7 +230,8 @@ func (r *rig) get(stream uint32, end bool, more ...string) {
 // request makes a client's Conn open a stream.
 func (r *rig) request(method string, end bool) (*Stream, uint32) {
 	s := &Stream{}
-	id, ok := r.Open(s, []hpack.Field{{Name: ":method", Value: method}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "x"}, {Name: ":path", Value: "/"}}, end)
+	id, ok := r.Open(s, []hpack.Field{{Name: ":method", Value: method}, {Name: ":scheme", Value: "http"},
+		{Name: ":authority", Value: "x"}, {Name: ":path", Value: "/"}}, end)
 	if !ok {
 		return nil, 0
 	}
