@@ -65,6 +65,7 @@ func (f *file) zonesOf(v value, view string) {
 				z.TTL = f.seconds(v)
 			case "ttl_jitter":
 				f.spread = f.jitter(v)
+				z.Jitter = f.spread
 			case "records":
 				records = v
 			}

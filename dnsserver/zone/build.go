@@ -207,7 +207,8 @@ func (b *builder) steered(list []uint32) int {
 }
 
 // steer has the zone file steer a node by some records, which must say the same. The lowest of their TTLs counts.
-func (b *builder) steer(n *node, list []uint32) {
+func (b *builder) steer(pos uint32, list []uint32) {
+	n := &b.zone.nodes[pos]
 	name, ttl := b.zone.nameOf(n), uint32(MaxTTL)
 	first, _, _ := b.spec.RRs.read(list[0])
 	for _, at := range list {
@@ -220,8 +221,10 @@ func (b *builder) steer(n *node, list []uint32) {
 	var buf [4 * wire.MaxName]byte
 	shown := name.AppendTo(buf[:0])
 	b.text.Write(shown[:len(shown)-min(1, len(shown)-1)]) // without the final dot, but for the root's
-	n.steer = b.steers[binary.LittleEndian.Uint32(first.RData)]
+	way := &b.steers[binary.LittleEndian.Uint32(first.RData)]
+	n.steer = way.Steer
 	n.steer.TTL, n.steer.Tag, n.steer.Record = ttl, uint16(hashName(name)), b.text.String()[from:]
+	b.behave(pos, way.manner)
 }
 
 // fill gives the nodes their data, and checks what stands together.
@@ -232,7 +235,7 @@ func (b *builder) fill() {
 		first := len(z.sets)
 		steers := list[:b.steered(list)]
 		if len(steers) > 0 {
-			b.steer(n, steers)
+			b.steer(uint32(i), steers)
 		}
 		list = list[len(steers):]
 		for len(list) > 0 {
@@ -246,11 +249,11 @@ func (b *builder) fill() {
 			b.judgeSteer(i, steers[0], z.sets[first:])
 		}
 		if o != nil {
-			beside := z.sets[first:]
+			beside, steered := z.sets[first:], n.steer.Types
 			if i >= b.named {
-				beside = z.setsOf(z.node(o.name))
+				beside, steered = z.setsOf(z.node(o.name)), z.node(o.name).steer.Types
 			}
-			b.company(o, beside, n.steer.Types)
+			b.company(o, beside, steered)
 			b.specSets(n, o)
 			b.behave(uint32(i), o.manner)
 			b.vary(uint32(i), o)

@@ -48,7 +48,7 @@ func (d *draft) checkFile(s *Set) {
 
 // checkSteered refuses names that the zone file steers and that belong to another zone.
 func (d *draft) checkSteered(s *Set) {
-	if len(d.spec.RRs.Steers()) == 0 {
+	if len(d.spec.RRs.Steers()) == 0 || d.guest {
 		return
 	}
 	for i := range d.zone.nodes {
@@ -93,7 +93,7 @@ func (s *Set) dynamic(first wire.Name) string {
 
 // checkReach refuses what is not static at names that are never answered from this zone.
 func (d *draft) checkReach(s *Set, o *owner) {
-	if o.steer == nil && o.alias == nil && !o.whoami && o.variants == nil || o.varies {
+	if o.steer == nil && o.alias == nil && !o.whoami && o.variants == nil || o.varies || d.guest {
 		return
 	}
 	m := s.Lookup(o.name, wire.TypeA)
@@ -146,7 +146,7 @@ func (d *draft) checkTargets(s *Set, o *owner, pos int, set *wire.RRset) {
 func (d *draft) lacksDot(s *Set, rrtype uint16, text string, name wire.Name, path []string) bool {
 	fields := strings.Fields(text)
 	pos := targetField(rrtype)
-	if len(fields) != pos+1 || !strings.Contains(fields[pos], ".") || isAbsolute(fields[pos]) || d.endsInZone(fields[pos]) ||
+	if d.guest || len(fields) != pos+1 || !strings.Contains(fields[pos], ".") || isAbsolute(fields[pos]) || d.endsInZone(fields[pos]) ||
 		s.Lookup(name, wire.TypeA).Kind != NXDomain {
 		return false
 	}

@@ -129,7 +129,7 @@ func (b *builder) company(o *owner, file []set, steered TypeSet) {
 		return
 	}
 	if steered != 0 {
-		if o.steer != nil || o.alias != nil || o.whoami {
+		if o.steer != nil || o.alias != nil || o.whoami || o.variants != nil {
 			b.problem(at(r), "the zone file steers %q; write everything that is not static of a name in one place", r.Owner)
 			return
 		}

@@ -85,7 +85,8 @@ type draft struct {
 	owners []owner        // of the Spec
 	byName map[string]int // name -> position in owners
 	faults int            // problems of the zone file
-	steers []Steer        // of the zone file, by their position there; without TTL, Tag and Record
+	guest  bool           // it is checked in a view that is not its own: what the view has instead of a part of it is no mistake
+	steers []way          // of the zone file, by their position there; without TTL, Tag and Record
 
 	manners  []Manner
 	mannerAt map[string]uint16 // what a Manner says -> position in manners plus one
@@ -336,28 +337,36 @@ func (d *draft) static(o *owner, i int, ttl uint32) {
 
 // steer compiles the owner's steering.
 func (d *draft) steer(o *owner, ttl uint32) {
-	s := d.steering(o.spec.Steer, func(key, format string, args ...any) { d.problem(at(o.spec, key), format, args...) })
-	s.TTL, s.Tag, s.Record = ttl, uint16(hashName(o.name)), strings.TrimSuffix(o.name.String(), ".")
-	o.steer = &s
-	o.manner = d.manner(o.spec.Steer, func(key []string, format string, args ...any) { d.problem(at(o.spec, key...), format, args...) })
+	st := d.steering(o.spec.Steer, func(key []string, format string, args ...any) { d.problem(at(o.spec, key...), format, args...) })
+	st.TTL, st.Tag, st.Record = ttl, uint16(hashName(o.name)), strings.TrimSuffix(o.name.String(), ".")
+	o.steer, o.manner = &st.Steer, st.manner
+}
+
+// A way is how names are steered, and the position of their manner among those of the zone plus one, 0 without.
+type way struct {
+	Steer
+	manner uint16
 }
 
 // steering compiles what hangs on no name, and tells fault what is wrong with a key of it.
-func (d *draft) steering(spec *SteerSpec, fault func(key, format string, args ...any)) (s Steer) {
-	s.Service, s.Policy, _ = d.choice(spec.Service, spec.Policy, fault)
+func (d *draft) steering(spec *SteerSpec, fault func(key []string, format string, args ...any)) (s way) {
+	s.Service, s.Policy, _ = d.choice(spec.Service, spec.Policy, func(key, format string, args ...any) { fault([]string{key}, format, args...) })
 	var err error
 	if s.Types, err = steerTypes(spec.Types); err != nil {
-		fault("types", "%v", err)
+		fault([]string{"types"}, "%v", err)
 	}
+	s.manner = d.manner(spec, fault)
 	return s
 }
 
 // steersOfFile compiles the ways in which the zone file steers names: a mistake in one is told once, however many names have it.
 func (d *draft) steersOfFile() {
 	list := d.spec.RRs.Steers()
-	d.steers = make([]Steer, len(list))
+	d.steers = make([]way, len(list))
 	for i := range list {
-		d.steers[i] = d.steering(&list[i].SteerSpec, func(_, format string, args ...any) {
+		spec := list[i].SteerSpec
+		spec.Jitter = d.spec.Jitter
+		d.steers[i] = d.steering(&spec, func(_ []string, format string, args ...any) {
 			d.faultAt(list[i].File, list[i].Line, format, args...)
 		})
 		if set := d.steers[i].Types; set.Has(wire.TypeCNAME) && set != bitOf(wire.TypeCNAME) {

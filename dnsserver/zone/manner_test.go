@@ -99,3 +99,21 @@ func TestManners(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// Names that a zone file steers have the jitter of the zone, and one of them cannot have variants beside: both would answer.
+func TestMannerOfFiles(t *testing.T) {
+	spec := zoneOf("example")
+	spec.NS, spec.RRs, spec.Jitter = nil, rrsOf(t, "example", testSOA, "@ NS ns.outside.invalid.", "www STEER web -", "api STEER api close-by", "a A 192.0.2.1"), 20
+	spec.Records = []RecordSpec{{Owner: "own", Steer: &SteerSpec{Service: "web"}}}
+	set := compile(t, spec)
+	for name, want := range map[string]uint8{"www": 20, "api": 20, "own": 0, "a": 0} {
+		m := set.Lookup(mustName(t, name+".example"), wire.TypeA)
+		if got := m.Manner; (got == nil) != (want == 0) || got != nil && got.Jitter != want {
+			t.Errorf("%s: %+v, want %d", name, got, want)
+		}
+	}
+	spec.Records = []RecordSpec{varied("www", only("192.0.2.1", &ConditionSpec{Types: []string{"TXT"}}))}
+	if got := refuse(t, spec); len(got) == 0 || !strings.Contains(got[0], "records www: the zone file steers \"www\"; write everything that is not static of a name in one place") {
+		t.Errorf("%q", got)
+	}
+}

@@ -15,6 +15,7 @@ type Spec struct {
 	SOA     SOASpec
 	TTL     uint32 // default TTL of records, seconds, at most MaxTTL; 0 means DefaultTTL
 	Records []RecordSpec
+	Jitter  int // as in SteerSpec, of names that a zone file steers
 
 	File  string         // where RRs came from, for messages; "" = nowhere. With a File and no RRs, which then could not be read, zones are not checked against one another
 	RRs   *RRs           // of a zone file, beside Records; nil = none. A SOA or NS at the apex there stands for the Spec's own

@@ -229,7 +229,7 @@ func (d *draft) contents(o *owner) {
 
 // vary gives the node at a position the variants of its owner.
 func (b *builder) vary(pos uint32, o *owner) {
-	if len(o.variants) == 0 || len(o.conditions) < len(o.variants) { // the latter is a problem told before
+	if len(o.variants) == 0 || len(o.conditions) < len(o.variants) || b.zone.nodes[pos].steered() { // the latter two are problems told before
 		return
 	}
 	list := slices.Clone(o.conditions)

@@ -142,6 +142,7 @@ func (d *draft) checkAll(s *Set) {
 		}
 		before := len(d.problems)
 		d.faults = faults
+		d.guest = seen.name != d.zone.view
 		d.check(seen)
 		fresh := slices.Clone(d.problems[before:])
 		d.problems = d.problems[:before]
@@ -149,7 +150,7 @@ func (d *draft) checkAll(s *Set) {
 			if told := d.problems[from:]; containsProblem(told, p) {
 				continue
 			}
-			if seen.name != d.zone.view {
+			if d.guest {
 				p.Msg += "; so it is in view " + seen.name
 			}
 			d.problems = append(d.problems, p)

@@ -176,6 +176,9 @@ func TestViewProblems(t *testing.T) {
 		{[]Spec{zoneOf("example", "www CNAME www.other."), in("a", zoneOf("other", "www CNAME www.example."))}, []ViewSpec{{"a", prefixes("10.0.0.0/8")}},
 			[]string{"zones example records www CNAME: the alias leads into a circle through www.other; so it is in view a", "views a zones other records www CNAME: the alias leads into a circle"}},
 		{[]Spec{zoneOf("example", "www CNAME www.other."), in("a", zoneOf("example", "www A 10.0.0.1")), in("a", zoneOf("other", "www CNAME www.example."))}, []ViewSpec{{"a", prefixes("10.0.0.0/8")}}, nil},
+		// What a view has instead of a part of a zone is no mistake of the zone.
+		{[]Spec{zoneOf("example", "www.sub STEER web", "www CNAME www.sub", "mx MX 10 www.sub"), in("a", zoneOf("sub.example"))}, []ViewSpec{{"a", prefixes("10.0.0.0/8")}}, nil},
+		{[]Spec{zoneOf("example", "www.sub STEER web"), zoneOf("sub.example")}, nil, []string{"zones example records www.sub: \"www.sub\" belongs to zone sub.example"}},
 		{[]Spec{zoneOf("example", "www CNAME www")}, []ViewSpec{{"a", prefixes("10.0.0.0/8")}}, []string{"zones example records www CNAME: the alias leads into a circle through www.example"}}, // once
 	} {
 		_, problems := Compile(c.specs, testPlan(t), c.views...)
