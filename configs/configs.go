@@ -22,6 +22,7 @@ import (
 	"github.com/meridian-gslb/meridian/dnsserver"
 	"github.com/meridian-gslb/meridian/l7edge"
 	"github.com/meridian-gslb/meridian/probes"
+	"github.com/meridian-gslb/meridian/probes/quorum"
 	"github.com/meridian-gslb/meridian/registry"
 	"github.com/meridian-gslb/meridian/registry/source/consul"
 	"github.com/meridian-gslb/meridian/registry/source/guard"
@@ -39,6 +40,7 @@ type Config struct {
 	Edge       *l7edge.Config          // nil: the file has no section edge, and nothing is proxied
 	Admin      admin.Config            // always served; loopback by default
 	Probes     map[string]probes.Check // by service; one without a probe is not in it, and its endpoints stay unknown
+	Prober     quorum.Prober           // who this process is among probers
 	State      string                  // directory for what must survive a restart; "": kept in memory only
 	Site       string                  // where this process runs; "": it does not say
 	Log        LogConfig

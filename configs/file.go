@@ -46,6 +46,7 @@ type file struct {
 	hidden      map[string]bool // data files that hold secrets
 	pairs       []filePair      // of certificates, by their position
 	state       value
+	proberName  string // as "redis" says; "": it does not
 	index       map[*yaml.Node]map[string]yaml.Pair
 }
 
@@ -100,6 +101,7 @@ func (f *file) decode(root *yaml.Node) {
 		}
 	}
 	f.readZoneFiles()
+	f.config.Prober = f.prober()
 	f.defaults()
 	f.knownToConsul()
 	f.addEdgeService()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes/check"
+	"github.com/meridian-gslb/meridian/probes/quorum"
 )
 
 // A Kind is what a check does.
@@ -54,6 +55,9 @@ type Check struct {
 	Timeout  time.Duration // of a whole check, at least 10ms, at most Interval; default 2s
 	Rise     int           // successes in a row that bring an endpoint up, 1 to 100; default 2
 	Fall     int           // failures in a row that take it down, 1 to 100; default 3
+
+	Rule quorum.Rule   // whose votes decide, where other probers share what they see; default: the majority
+	Hold time.Duration // the first hold-down after changes in a row, up to 10m; default: Interval times the larger of Rise and Fall; negative: none
 
 	// Permission to check addresses that lead into this machine or its neighbours: a registry that may name any address must
 	// not turn the prober into a way in. An endpoint with such an address and no permission is down.
@@ -123,6 +127,12 @@ func (c Check) Problems() []policy.Problem {
 	}
 	if c.Fall < 1 || c.Fall > MaxThreshold {
 		ps.add("fall", "%d is out of range; it is 1 to %d", c.Fall, MaxThreshold)
+	}
+	if msg := c.Rule.Problem(); msg != "" {
+		ps.add("rule", "%s", msg)
+	}
+	if c.Hold > quorum.MaxHold {
+		ps.add("hold", "a hold-down of %s is out of range; it is at most %s", c.Hold, quorum.MaxHold)
 	}
 	return ps
 }
@@ -196,8 +206,8 @@ type Target struct {
 	Check    Check
 }
 
-// addrPort returns where a check of t connects; the port is 0 if none is known.
-func (t Target) addrPort() netip.AddrPort {
+// Where returns where a check of t connects; the port is 0 if none is known.
+func (t Target) Where() netip.AddrPort {
 	port := t.Check.Port
 	if port == 0 {
 		port = t.Port
@@ -215,8 +225,9 @@ func (t Target) addrPort() netip.AddrPort {
 
 // sameQuestion reports whether t and u ask the same thing of the same address, be it at another pace.
 func (t Target) sameQuestion(u Target) bool {
-	t.Check.Interval, t.Check.Timeout, t.Check.Rise, t.Check.Fall = 0, 0, 0, 0
-	u.Check.Interval, u.Check.Timeout, u.Check.Rise, u.Check.Fall = 0, 0, 0, 0
+	for _, c := range [...]*Check{&t.Check, &u.Check} {
+		c.Interval, c.Timeout, c.Rise, c.Fall, c.Hold, c.Rule = 0, 0, 0, 0, 0, quorum.Rule{}
+	}
 	return t == u
 }
 
@@ -231,7 +242,7 @@ func newChecker(t Target) check.Checker {
 }
 
 func buildChecker(t Target) (check.Checker, error) {
-	addr := t.addrPort()
+	addr := t.Where()
 	if err := check.Allowed(addr.Addr(), t.Check.AllowLoopback, t.Check.AllowLinkLocal); err != nil {
 		return nil, err
 	}

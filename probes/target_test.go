@@ -100,7 +100,7 @@ func TestAddrPort(t *testing.T) {
 		{HTTP, 8080, 0, 8080}, {TCP, 5432, 0, 5432},
 		{HTTPS, 8080, 9000, 9000}, {TCP, 0, 25, 25},
 	} {
-		got := Target{Addr: addr, Port: tc.endpoint, Check: Check{Kind: tc.kind, Port: tc.check}}.addrPort()
+		got := Target{Addr: addr, Port: tc.endpoint, Check: Check{Kind: tc.kind, Port: tc.check}}.Where()
 		if got != netip.AddrPortFrom(addr, tc.want) {
 			t.Errorf("%s, endpoint %d, check %d: got %s, want port %d", tc.kind, tc.endpoint, tc.check, got, tc.want)
 		}

@@ -120,7 +120,7 @@ type httpCheck struct {
 func (c *httpCheck) Check(ctx context.Context) error {
 	raw, done, err := connect(ctx, c.addr)
 	if err != nil {
-		return explain(ctx, "connect", err)
+		return explain(ctx, connecting, err)
 	}
 	defer done()
 	var conn net.Conn = raw

@@ -18,7 +18,7 @@ type tcpCheck struct{ addr netip.AddrPort }
 func (c tcpCheck) Check(ctx context.Context) error {
 	conn, done, err := connect(ctx, c.addr)
 	if err != nil {
-		return explain(ctx, "connect", err)
+		return explain(ctx, connecting, err)
 	}
 	done()
 	// The answer is known; trouble with closing says nothing about the endpoint.
