@@ -53,6 +53,7 @@ var rooms = map[string]room{
 	"probes/check":             {},
 	"probes":                   {imports: []string{"policy", "probes/check", "probes/quorum"}},
 	"probes/quorum":            {pure: true, imports: []string{"policy"}},
+	"probes/share":             {imports: []string{"policy", "probes/quorum"}},
 	"probes/vantage":           {imports: []string{"policy", "probes", "probes/quorum"}},
 	"dnsserver":                {imports: []string{"registry", "policy", "dnsserver/limit", "dnsserver/wire", "dnsserver/zone"}},
 	"dnsserver/outside":        {imports: []string{"registry", "policy", "dnsserver/wire", "dnsserver/zone"}},

@@ -2,10 +2,12 @@ package configs
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/meridian-gslb/meridian/configs/yaml"
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes"
+	"github.com/meridian-gslb/meridian/probes/quorum"
 )
 
 // decodeProbe reads "probe"; it returns false for "off" and for what is no probe.
@@ -80,7 +82,57 @@ func (f *file) probeKey(key string, v value, c *probes.Check) {
 	case "fall":
 		n, _ := f.integer(v, 1, probes.MaxThreshold)
 		c.Fall = int(n)
+	case "rule":
+		c.Rule = f.rule(v)
+	case "hold":
+		if isOff(v) {
+			c.Hold = -1
+		} else {
+			c.Hold, _ = f.duration(v, time.Millisecond, quorum.MaxHold)
+		}
 	}
+}
+
+// rule reads whose votes decide: a word, or a mapping with a number.
+func (f *file) rule(v value) (r quorum.Rule) {
+	words := []string{"majority", "any", "local", "region-first", "share"}
+	if v.Kind != yaml.Mapping {
+		if !f.scalar(v, "majority, any, local, region-first, share, {quorum: 3} or {share: 0.18}") {
+			return r
+		}
+		switch f.oneOf(v, words...) {
+		case "any":
+			r.Kind = quorum.Any
+		case "local":
+			r.Kind = quorum.Local
+		case "region-first":
+			r.Kind = quorum.RegionFirst
+		case "share":
+			r.Kind = quorum.Share
+		}
+		return r
+	}
+	if len(v.Pairs) == 0 {
+		f.errorf(v, "the rule says nothing: {quorum: 3}, {share: 0.18}, or a word is expected here")
+	}
+	f.object(v, inRule, func(key string, v value) {
+		if r.Kind != quorum.Majority {
+			f.errorf(v, "a rule is of one kind; this one is %q already", r)
+			return
+		}
+		switch key {
+		case "quorum":
+			n, _ := f.integer(v, 1, quorum.MaxProbers)
+			r = quorum.Rule{Kind: quorum.AtLeast, K: int(max(n, 1))}
+		case "share":
+			x, ok := f.number(v, 0, 1)
+			if ok && (x == 0 || x == 1) {
+				f.errorf(v, "%s is out of range; it is above 0 and below 1", v.Value)
+			}
+			r = quorum.Rule{Kind: quorum.Share, Share: x}
+		}
+	})
+	return r
 }
 
 // probePort reads the port of a probe, which may stand under tcp too.

@@ -18,6 +18,7 @@ import (
 	"github.com/meridian-gslb/meridian/l7edge"
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes"
+	"github.com/meridian-gslb/meridian/probes/share"
 	"github.com/meridian-gslb/meridian/probes/vantage"
 	"github.com/meridian-gslb/meridian/registry"
 	"github.com/meridian-gslb/meridian/registry/shared"
@@ -48,6 +49,7 @@ type node struct {
 	shared   *shared.Store  // of overrides; nil: they are this node's alone
 	prober   *probes.Prober
 	council  *vantage.Council  // makes verdicts of what the prober sees, and others
+	link     *share.Link       // to other probers; nil: this node probes alone
 	outside  *outside.Resolver // of the names that aliases lead to
 	watching sync.Mutex        // orders the updates of prober
 	dns      *dnsserver.Server // nil: not configured
@@ -108,6 +110,16 @@ func newNode(o nodeOptions) (_ *node, err error) {
 		},
 	})
 	n.prober = probes.New(probes.Options{Log: n.log, Sink: n.council, Seed: n.savedState})
+	if cfg.Redis != nil {
+		if n.link, err = share.New(share.Options{
+			Config: *cfg.Redis, Log: n.log, Self: cfg.Prober.Name, Peers: n.council,
+			Note: func(from, to, why string) {
+				n.registry.Note(registry.Event{Kind: registry.EventVantage, Name: "redis", From: from, To: to, Why: why})
+			},
+		}); err != nil {
+			return nil, err
+		}
+	}
 	return n, n.bind(cfg, o.demo)
 }
 
@@ -248,6 +260,10 @@ func (n *node) run(ctx context.Context, ready func()) error {
 	wiring := rooms.start("wiring", n.follow)
 	prober := rooms.start("probes", n.prober.Run)
 	council := rooms.start("vantage", n.council.Run)
+	var link *room
+	if n.link != nil {
+		link = rooms.start("redis", n.link.Run)
+	}
 	aliases := rooms.start("alias targets", n.outside.Run)
 
 	n.firstRound(rooms.failed)
@@ -268,7 +284,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 
 	n.await("shutting down")
 	n.log.Info("shutting down")
-	for _, r := range []*room{files, edge, dns, prober, council, aliases, wiring, sharing, outer, source, state, adminRoom} {
+	for _, r := range []*room{files, edge, dns, link, prober, council, aliases, wiring, sharing, outer, source, state, adminRoom} {
 		r.stop()
 	}
 	err := rooms.err()

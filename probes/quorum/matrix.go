@@ -39,7 +39,8 @@ type Matrix struct {
 // A column is one prober.
 type column struct {
 	Prober
-	boot, seq uint64
+	boot, seq uint64 // of the newest report
+	full      uint64 // number of the newest that had everything
 	ttl       time.Duration
 	heard     time.Duration // last report that was newer
 	declared  bool          // it doubts itself
@@ -66,11 +67,10 @@ func (m *Matrix) SetTargets(targets []Target) {
 		r := was[t.Endpoint]
 		switch {
 		case r == nil:
-			r = &row{votes: make([]Vote, len(m.columns))}
+			r = &row{votes: make([]Vote, len(m.columns)), seqs: make([]uint64, len(m.columns))}
 		case r.Key != t.Key:
-			own := r.votes[0]
-			r.votes = make([]Vote, len(m.columns))
-			r.votes[0] = own
+			clear(r.votes[1:])
+			clear(r.seqs)
 		}
 		r.Target, r.because = t, ""
 		if m.rows[t.Endpoint] == nil {
@@ -154,18 +154,34 @@ func (m *Matrix) Hear(rep *Report, now time.Duration) error {
 		return err
 	}
 	c := m.columns[slot]
-	c.Prober, c.boot, c.seq, c.ttl, c.heard, c.declared = rep.Prober, rep.Boot, rep.Seq, rep.TTL, now, rep.Suspect
+	if rep.Boot != c.boot {
+		m.forget(slot)
+		c = &column{boot: rep.Boot}
+		m.columns[slot] = c
+	}
+	if c.Prober, c.ttl, c.heard = rep.Prober, rep.TTL, now; rep.Seq > c.seq {
+		c.seq, c.declared = rep.Seq, rep.Suspect
+	}
 	if rep.Full {
+		c.full = rep.Seq
 		for _, r := range m.order {
-			r.votes[slot] = Vote{}
+			r.hear(slot, Vote{}, rep.Seq-1)
 		}
 	}
 	for i := range rep.Entries {
 		if r := m.byKey[rep.Entries[i].Key]; r != nil {
-			r.votes[slot] = rep.Entries[i].Vote
+			r.hear(slot, rep.Entries[i].Vote, rep.Seq)
 		}
 	}
 	return nil
+}
+
+// hear takes a vote, unless it is older than the one that is there: a report of everything may come later than one of what changed
+// since.
+func (r *row) hear(slot int, v Vote, seq uint64) {
+	if seq >= r.seqs[slot] {
+		r.votes[slot], r.seqs[slot] = v, seq
+	}
 }
 
 // slotOf returns the column of the prober that reports, a new one if it has none.
@@ -176,8 +192,10 @@ func (m *Matrix) slotOf(rep *Report, now time.Duration) (int, error) {
 		case c == nil:
 			free = i
 		case c.Name != rep.Name:
-		case rep.Boot == c.boot && rep.Seq <= c.seq, rep.Boot < c.boot && now-c.heard < c.ttl:
-			return 0, ErrOld // a lower boot counts once the higher one is silent: a clock may have been set back
+		case rep.Boot == c.boot && rep.Full && rep.Seq <= c.full, rep.Boot == c.boot && !rep.Full && rep.Seq <= c.seq:
+			return 0, ErrOld
+		case rep.Boot < c.boot && now-c.heard < c.ttl: // once the higher one is silent, it counts: a clock may have been set back
+			return 0, ErrOld
 		default:
 			return i, nil
 		}
@@ -188,7 +206,7 @@ func (m *Matrix) slotOf(rep *Report, now time.Duration) (int, error) {
 		free = len(m.columns)
 		m.columns = append(m.columns, nil)
 		for _, r := range m.order {
-			r.votes = append(r.votes, Vote{})
+			r.votes, r.seqs = append(r.votes, Vote{}), append(r.seqs, 0)
 		}
 	default:
 		if free = m.longestGone(now); free < 0 {
@@ -196,7 +214,7 @@ func (m *Matrix) slotOf(rep *Report, now time.Duration) (int, error) {
 		}
 		m.forget(free)
 	}
-	m.columns[free] = &column{}
+	m.columns[free] = &column{boot: rep.Boot}
 	return free, nil
 }
 
@@ -214,7 +232,7 @@ func (m *Matrix) longestGone(now time.Duration) int {
 func (m *Matrix) forget(slot int) {
 	m.columns[slot] = nil
 	for _, r := range m.order {
-		r.votes[slot] = Vote{}
+		r.votes[slot], r.seqs[slot] = Vote{}, 0
 	}
 }
 

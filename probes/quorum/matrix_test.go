@@ -381,6 +381,15 @@ func TestHear(t *testing.T) {
 	if row, _ := b.Row(web(0), b.now); len(row.Votes) != 0 {
 		t.Errorf("a full report leaves out an endpoint, and its vote stays: %+v", row)
 	}
+	// What changed comes faster than what was written before it: the older report brings what it knows more, and takes nothing back.
+	if err := errors.Join(say("b", 6, 5, false, vote(1, down)), say("b", 6, 4, true, vote(1, up), vote(2, up))); err != nil {
+		t.Fatal(err)
+	}
+	b.decide(0)
+	b.want(down, up)
+	if err := say("b", 6, 5, false, vote(1, up)); !errors.Is(err, ErrOld) {
+		t.Error(err)
+	}
 	b.now += 10 * time.Second
 	if err := say("b", 2, 1, true); err != nil { // its clock was set back
 		t.Errorf("a lower boot after the higher one is silent: %v", err)

@@ -10,8 +10,9 @@ import (
 // A row is one endpoint: the votes on it, and what is believed.
 type row struct {
 	Target
-	votes   []Vote // by column
-	trouble string // of this prober's last check
+	votes   []Vote   // by column
+	seqs    []uint64 // the reports that the votes are from, by column
+	trouble string   // of this prober's last check
 
 	silentFrom time.Duration // when this prober's last run of silence began
 	silentLast time.Duration // and its last silent check ended
