@@ -20,6 +20,24 @@ type ProberView struct {
 	Lost    int           // of these: and no other site has trouble with them
 }
 
+// What a prober is to the others.
+const (
+	Trusted = "trusted" // its votes count
+	Suspect = "suspect" // they do not, as it sees what nobody else does
+	Gone    = "gone"    // they do not, as nothing new is heard of it
+)
+
+// State returns Trusted, Suspect or Gone.
+func (p ProberView) State() string {
+	switch {
+	case !p.Fresh:
+		return Gone
+	case p.Suspect != "":
+		return Suspect
+	}
+	return Trusted
+}
+
 // A VoteView is one prober's word on one endpoint, for people.
 type VoteView struct {
 	Prober  string

@@ -200,9 +200,3 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// ACL returns the line of a Redis ACL file (without a password) that allows a user what a Link needs, and nothing else.
-func ACL(user, prefix string) string {
-	return fmt.Sprintf("%s on ~%s:{vantage}:* &%s:{vantage}:* -@all +ping +hello +select +set +getrange +sadd +srem +srandmember +publish +subscribe +unsubscribe",
-		user, prefix, prefix)
-}

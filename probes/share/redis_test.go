@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -190,7 +191,7 @@ func delay(t testing.TB, from, to int, by time.Duration) {
 // A wrong password is said, and the right one is taken from the file without a restart. The ACL is the smallest that is enough.
 func TestPassword(t *testing.T) {
 	port := peer.FreePort(t)
-	startRedis(t, port, append(append([]string{"--user"}, strings.Fields(ACL("meridian", DefaultPrefix))...), ">secret")...)
+	startRedis(t, port, acl(t)...)
 	file := put(t, "password", "wrong\n")
 	c := at(port)
 	c.Username, c.PasswordFile = "meridian", file
@@ -205,6 +206,21 @@ func TestPassword(t *testing.T) {
 	c.PasswordFile = put(t, "none", "") + "-missing"
 	lost := newNode(t, "n2", c)
 	await(t, "the file is missed", func() bool { return strings.Contains(lost.link.Status().Trouble, "no such file") })
+}
+
+// acl returns the arguments of a server whose one good user has the rights that docs/probes.md names, and the password "secret".
+func acl(t *testing.T, more ...string) []string {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/probes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, found := strings.Cut(string(doc), "\nuser meridian ")
+	line, _, _ = strings.Cut(line, "\n")
+	if !found {
+		t.Fatal("docs/probes.md has no line of an ACL")
+	}
+	return append(append([]string{"--user", "meridian"}, strings.Fields(strings.Replace(line, "PASSWORD", "secret", 1))...), more...)
 }
 
 // Whatever stands in Redis is refused one by one, with a reason, and the others live.
@@ -275,15 +291,12 @@ func TestOneNameTwice(t *testing.T) {
 func TestModes(t *testing.T) {
 	t.Run("cluster", func(t *testing.T) {
 		port := peer.FreePort(t)
-		for port > 50000 {
-			port = peer.FreePort(t) // the bus is at 10000 above
-		}
-		startRedis(t, port, "--cluster-enabled", "yes", "--cluster-port", peer.Local(peer.FreePort(t))[len("127.0.0.1:"):])
+		startRedis(t, port, append(acl(t, "+cluster|slots"), "--cluster-enabled", "yes", "--cluster-port", peer.Local(peer.FreePort(t))[len("127.0.0.1:"):])...)
 		if err := raw(t, port).ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 			t.Fatal(err)
 		}
 		c := at(port)
-		c.Mode = Cluster
+		c.Mode, c.Username, c.PasswordFile = Cluster, "meridian", put(t, "password", "secret")
 		nodes := cluster(t, 2, c)
 		for _, n := range nodes {
 			n.see(0, policy.Down)

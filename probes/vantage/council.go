@@ -32,7 +32,7 @@ type Options struct {
 
 	// Report passes a new verdict on, and why.
 	Report func(endpoint string, v policy.Verdict, why string)
-	// Note is told what becomes of a prober: "trusted", "suspect" or "gone". nil: nobody is.
+	// Note is told what becomes of a prober (quorum.Trusted, …). nil: nobody is.
 	Note func(prober, from, to, why string)
 }
 
@@ -65,7 +65,7 @@ func New(o Options) *Council {
 		matrix:  quorum.New(o.Self),
 		targets: map[string]bool{},
 		dirty:   map[string]bool{},
-		states:  map[string]string{o.Self.Name: trusted},
+		states:  map[string]string{o.Self.Name: quorum.Trusted},
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -249,18 +249,11 @@ func (c *Council) Decide() {
 	}
 }
 
-// What may become of a prober.
-const (
-	trusted = "trusted"
-	suspect = "suspect"
-	gone    = "gone"
-)
-
 // A note is something that became of a prober.
 type note struct{ prober, from, to, why string }
 
 func (n note) level() slog.Level {
-	if n.to == trusted {
+	if n.to == quorum.Trusted {
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn
@@ -271,12 +264,9 @@ func (c *Council) notes() []note {
 	var out []note
 	states := make(map[string]string, len(c.states))
 	for _, p := range c.matrix.Probers() {
-		state, why := trusted, ""
-		switch {
-		case !p.Fresh:
-			state, why = gone, "nothing new is heard of it; its votes do not count"
-		case p.Suspect != "":
-			state, why = suspect, p.Suspect
+		state, why := p.State(), p.Suspect
+		if state == quorum.Gone {
+			why = "nothing new is heard of it; its votes do not count"
 		}
 		states[p.Name] = state
 		if was := c.states[p.Name]; was != state {
