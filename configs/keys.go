@@ -70,7 +70,7 @@ func (s section) keys() []string {
 	case inEndpoint:
 		return []string{"name", "address", "host", "text", "alpn", "port", "site", "weight", "load", "meta"}
 	case inProbe:
-		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall", "rule", "hold"}
+		return []string{"http", "https", "tcp", "grpc", "grpcs", "tls", "dns", "icmp", "exec", "port", "host", "method", "status", "match", "headers", "http2", "server_name", "insecure", "send", "expect", "expiry", "type", "user", "every", "timeout", "rise", "fall", "rule", "hold"}
 	case inStage:
 		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "shed", "take"}
 	case inHealthy:
@@ -152,7 +152,7 @@ func (s section) synonyms() map[string]string {
 	case inEndpoint:
 		return map[string]string{"ip": "address", "addr": "address", "target": "host", "hostname": "host", "txt": "text", "protocols": "alpn", "id": "name", "region": "site", "metadata": "meta", "tags": "meta"}
 	case inProbe:
-		return map[string]string{"interval": "every", "path": "http", "url": "http", "type": "http", "sni": "server_name", "expect": "status", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall", "votes": "rule", "quorum": "rule", "vantage": "rule", "hold_down": "hold"}
+		return map[string]string{"interval": "every", "path": "http", "url": "http", "sni": "server_name", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall", "votes": "rule", "quorum": "rule", "vantage": "rule", "hold_down": "hold"}
 	case inStage:
 		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "shed_load": "shed", "overflow": "shed", "priority": "failover", "split": "weighted"}
 	case inHealthy:
@@ -209,9 +209,8 @@ func (s section) synonyms() map[string]string {
 // later says what to do instead of a key that belongs to a later version, "" if it is none.
 func (s section) later(key string) string {
 	switch string(s) + "/" + key {
-	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",
-		"services.*.probe/exec", "services.*.probe/udp":
-		return "use http, https or tcp"
+	case "services.*.probe/udp", "services.*.probe/external":
+		return "use one of http, https, tcp, grpc, grpcs, tls, dns, icmp, exec"
 	case "policies.*[]/views", "policies.*[]/subnet":
 		return "the stages are " + strings.Join(inStage.keys(), ", ")
 	case "zones.*/dnssec":

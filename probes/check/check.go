@@ -1,4 +1,5 @@
-// Package check makes one check of one endpoint: an HTTP(S) request or a TCP connection.
+// Package check makes one check of one endpoint: a request by HTTP, HTTP/2, gRPC or DNS, a connection by TCP or TLS, an echo request,
+// a command.
 //
 // A check connects to an address, never to a name: no DNS, no proxy, no redirect, and no connection that an earlier check
 // left open. It sees what a new client sees. It runs in the goroutine of its caller, on one connection, and gives up when
