@@ -8,7 +8,7 @@ PREFIX  ?= /usr/local
 
 # What the tests need beside Go, command:Debian package: a C compiler with headers for the race detector, and the peers they talk to.
 PEERS = gcc:build-essential unbound:unbound dig:bind9-dnsutils kdig:knot-dnsutils nghttp:nghttp2-client curl:curl haproxy:haproxy \
-	knotd:knot nsd:nsd named:bind9 kresd:knot-resolver ip:iproute2 named-compilezone:bind9-utils
+	knotd:knot nsd:nsd named:bind9 kresd:knot-resolver ip:iproute2 redis-server:redis-server named-compilezone:bind9-utils
 
 # Servers that Debian lacks are built from Go modules, outside the tree: Consul takes five minutes the first time.
 CACHE  ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/meridian

@@ -34,6 +34,8 @@ func (s *Server) routes() map[string]handler {
 		"GET /v1/services":                 s.getServices,
 		"GET /v1/services/{service}":       s.getService,
 		"GET /v1/health":                   s.getHealth,
+		"GET /v1/probers":                  s.getProbers,
+		"GET /v1/events":                   s.getEvents,
 		"GET /v1/zones":                    s.getZones,
 		"GET /v1/explain":                  s.getExplain,
 		"GET /v1/resolve":                  s.getResolve,

@@ -142,6 +142,11 @@ func (c *Client) Confirm(ctx context.Context, source string) (done Confirmed, er
 	return done, c.do(ctx, http.MethodPost, nil, &done, "sources", source, "confirm")
 }
 
+// Events returns what happened after an event, oldest first; after 0 all that is remembered.
+func (c *Client) Events(ctx context.Context, after uint64) (list []registry.Event, err error) {
+	return list, c.query(ctx, http.MethodGet, nil, &list, url.Values{"after": {strconv.FormatUint(after, 10)}}, "events")
+}
+
 // Backends returns the demo backends.
 func (c *Client) Backends(ctx context.Context) (list []Backend, err error) {
 	return list, c.do(ctx, http.MethodGet, nil, &list, "demo", "backends")

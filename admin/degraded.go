@@ -52,6 +52,7 @@ func (s *Server) degraded(st *Status, refused int) []string {
 	if s.Held != nil {
 		out = append(out, s.Held()...)
 	}
+	out = append(out, st.vantageTrouble()...)
 	for _, svc := range st.Services {
 		if trouble := svc.trouble(); trouble != "" {
 			out = append(out, "service "+svc.Name+trouble)

@@ -7,15 +7,18 @@ import (
 	"github.com/meridian-gslb/meridian/policy"
 )
 
-// A Health is what is believed of one endpoint, in short: GET /v1/health.
+// A Health is what is believed of one endpoint, and why, in short: GET /v1/health.
 type Health struct {
 	Endpoint string       `json:"endpoint"` // full name: "service/endpoint"
 	Site     string       `json:"site,omitempty"`
 	State    policy.State `json:"state"` // in force
 	Since    time.Time    `json:"since"`
-	Forced   bool         `json:"forced"`          // State comes from an override
-	Probed   policy.State `json:"probed"`          // what checks say, whatever is forced
-	Error    string       `json:"error,omitempty"` // of the last check; "" = it succeeded, or there is none
+	Forced   bool         `json:"forced"`            // State comes from an override
+	Probed   policy.State `json:"probed"`            // what checks say, whatever is forced
+	Error    string       `json:"error,omitempty"`   // of the last check; "" = it succeeded, or there is none
+	Why      string       `json:"why,omitempty"`     // checks say so, e.g. "2 of 3 probers say down"; "" = there are none
+	Stopped  string       `json:"stopped,omitempty"` // why that does not change although it would
+	Votes    []VoteStatus `json:"votes,omitempty"`   // of all probers that said something; the row of the matrix
 }
 
 // getHealth lists the endpoints in the order of the configuration: all, those of one service, those in one state.
@@ -38,9 +41,13 @@ func (s *Server) getHealth(r *http.Request) (int, any, error) {
 			continue
 		}
 		p, _ := s.Probe(d.Name)
-		out = append(out, Health{
+		h := Health{
 			Endpoint: d.Name, Site: d.Site, State: d.State, Since: d.Since, Forced: d.Forced, Probed: d.Probed, Error: p.Error,
-		})
+		}
+		if v := s.verdict(d.Name); v != nil {
+			h.Why, h.Stopped, h.Votes = v.Why, v.Stopped, v.Votes
+		}
+		out = append(out, h)
 	}
 	return http.StatusOK, out, nil
 }

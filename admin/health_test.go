@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -27,10 +28,10 @@ func TestHealth(t *testing.T) {
 		t.Errorf("since: %v, %v", one.Since, two.Since)
 	}
 	one.Since, two.Since = time.Time{}, time.Time{}
-	if want := (Health{Endpoint: "web/one", Site: "eu-west", State: policy.Up, Probed: policy.Up}); one != want {
+	if want := (Health{Endpoint: "web/one", Site: "eu-west", State: policy.Up, Probed: policy.Up}); !reflect.DeepEqual(one, want) {
 		t.Errorf("%+v, want %+v", one, want)
 	}
-	if want := (Health{Endpoint: "web/two", Site: "us-east", State: policy.Drained, Forced: true, Probed: policy.Down, Error: "connection refused"}); two != want {
+	if want := (Health{Endpoint: "web/two", Site: "us-east", State: policy.Drained, Forced: true, Probed: policy.Down, Error: "connection refused"}); !reflect.DeepEqual(two, want) {
 		t.Errorf("%+v, want %+v", two, want)
 	}
 	for query, want := range map[string]string{

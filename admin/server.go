@@ -28,17 +28,20 @@ type Options struct {
 	Metrics  prometheus.Gatherer // of the whole process
 
 	About        func() About
-	Waiting      func() []string                           // what is not ready; none = ready
-	Reload       func(context.Context) (Reloaded, error)   // an *Error says which problems the file has
-	Probe        func(endpoint string) (ProbeStatus, bool) // false: not checked
-	Traffic      func() map[string]Traffic                 // by endpoint; nil if there is no edge
-	Sources      func() []registry.SourceStatus            // outside systems that endpoints come from; nil if there are none
-	Confirm      func(source string) (Confirmed, error)    // makes a source believed although it lost much; nil if there are none
-	Held         func() []string                           // what of sources is not believed, and what is not shared, one sentence each; nil if there are none
-	Certificates func() []string                           // why certificate files of the edge do not load; none = all do; a nil func: there is no edge
-	GeoData      func() []string                           // what is wrong with geo databases; none = nothing; nil: there are none
-	Aliases      func() []string                           // what is wrong with the names that aliases lead to; none = nothing; nil: nobody knows
-	Saving       func() error                              // why the last write of state failed, nil: it did not; a nil func: none is kept
+	Waiting      func() []string                             // what is not ready; none = ready
+	Reload       func(context.Context) (Reloaded, error)     // an *Error says which problems the file has
+	Probe        func(endpoint string) (ProbeStatus, bool)   // false: not checked
+	Verdict      func(endpoint string) (VerdictStatus, bool) // false: not checked; nil: nothing is
+	Probers      func() []ProberStatus                       // this one first; nil: there are none
+	Redis        func() *LinkStatus                          // nil, or the func nil: this node probes alone
+	Traffic      func() map[string]Traffic                   // by endpoint; nil if there is no edge
+	Sources      func() []registry.SourceStatus              // outside systems that endpoints come from; nil if there are none
+	Confirm      func(source string) (Confirmed, error)      // makes a source believed although it lost much; nil if there are none
+	Held         func() []string                             // what of sources is not believed, and what is not shared, one sentence each; nil if there are none
+	Certificates func() []string                             // why certificate files of the edge do not load; none = all do; a nil func: there is no edge
+	GeoData      func() []string                             // what is wrong with geo databases; none = nothing; nil: there are none
+	Aliases      func() []string                             // what is wrong with the names that aliases lead to; none = nothing; nil: nobody knows
+	Saving       func() error                                // why the last write of state failed, nil: it did not; a nil func: none is kept
 	Explain      func(Question) (dnsserver.Explanation, error)
 
 	Demo Demo // the backends of "meridian dev"; nil: there are none, and no paths for them

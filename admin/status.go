@@ -21,11 +21,15 @@ func (s *Server) Status() Status {
 		Generation: s.Registry.Snapshot().Gen,
 		Services:   s.services(),
 		Overrides:  s.overrides(),
+		Probers:    s.probers(),
 		Zones:      s.zones(),
 		Orphans:    s.Registry.Orphans(),
 	}
 	if s.Sources != nil {
 		st.Sources = s.Sources()
+	}
+	if s.Redis != nil {
+		st.Redis = s.Redis()
 	}
 	st.Ready = len(st.Waiting) == 0
 	var refused int
@@ -54,6 +58,7 @@ func (s *Server) services() []ServiceStatus {
 		if p, ok := s.Probe(d.Name); ok {
 			e.Probe = &p
 		}
+		e.Verdict = s.verdict(d.Name)
 		if t, ok := traffic[d.Name]; ok {
 			e.Traffic = &t
 		}
@@ -65,6 +70,18 @@ func (s *Server) services() []ServiceStatus {
 		out[i].FailOpen = c.Total() > 0 && c.Usable() == 0
 	}
 	return out
+}
+
+// verdict returns why an endpoint is believed to be in its state; nil if it is not checked.
+func (s *Server) verdict(endpoint string) *VerdictStatus {
+	if s.Verdict == nil {
+		return nil
+	}
+	v, ok := s.Verdict(endpoint)
+	if !ok {
+		return nil
+	}
+	return &v
 }
 
 func (s *Server) traffic() map[string]Traffic {

@@ -18,6 +18,8 @@ type Status struct {
 	Sites      []SiteStatus            `json:"sites"`
 	Services   []ServiceStatus         `json:"services"`
 	Overrides  []OverrideStatus        `json:"overrides"`
+	Probers    []ProberStatus          `json:"probers"`         // this one first
+	Redis      *LinkStatus             `json:"redis,omitempty"` // nil: this node probes alone
 	Zones      []ZoneStatus            `json:"zones"`
 	Sources    []registry.SourceStatus `json:"sources,omitempty"` // outside systems that endpoints come from
 	Refused    []registry.Refusal      `json:"refused,omitempty"` // registrations that did not become endpoints
@@ -95,9 +97,10 @@ type ServiceStatus struct {
 // An EndpointStatus is one endpoint: what is believed of it, why, and what it carries.
 type EndpointStatus struct {
 	registry.EndpointDetail
-	Probe   *ProbeStatus `json:"probe,omitempty"`   // nil: not checked
-	Traffic *Traffic     `json:"traffic,omitempty"` // through the edge; nil: none passes there
-	Expires time.Time    `json:"expires,omitzero"`  // when its lease ends unless it is renewed; zero: no lease
+	Probe   *ProbeStatus   `json:"probe,omitempty"`   // nil: not checked
+	Verdict *VerdictStatus `json:"verdict,omitempty"` // nil: not checked
+	Traffic *Traffic       `json:"traffic,omitempty"` // through the edge; nil: none passes there
+	Expires time.Time      `json:"expires,omitzero"`  // when its lease ends unless it is renewed; zero: no lease
 }
 
 // A ProbeStatus is how an endpoint is checked and how the last check went.

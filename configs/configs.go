@@ -22,6 +22,8 @@ import (
 	"github.com/meridian-gslb/meridian/dnsserver"
 	"github.com/meridian-gslb/meridian/l7edge"
 	"github.com/meridian-gslb/meridian/probes"
+	"github.com/meridian-gslb/meridian/probes/quorum"
+	"github.com/meridian-gslb/meridian/probes/share"
 	"github.com/meridian-gslb/meridian/registry"
 	"github.com/meridian-gslb/meridian/registry/source/consul"
 	"github.com/meridian-gslb/meridian/registry/source/guard"
@@ -39,6 +41,8 @@ type Config struct {
 	Edge       *l7edge.Config          // nil: the file has no section edge, and nothing is proxied
 	Admin      admin.Config            // always served; loopback by default
 	Probes     map[string]probes.Check // by service; one without a probe is not in it, and its endpoints stay unknown
+	Prober     quorum.Prober           // who this process is among probers
+	Redis      *share.Config           // nil: the file has no section redis, and this node probes alone
 	State      string                  // directory for what must survive a restart; "": kept in memory only
 	Site       string                  // where this process runs; "": it does not say
 	Log        LogConfig

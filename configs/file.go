@@ -46,6 +46,8 @@ type file struct {
 	hidden      map[string]bool // data files that hold secrets
 	pairs       []filePair      // of certificates, by their position
 	state       value
+	redis       value
+	proberName  string // as "redis" says; "": it does not
 	index       map[*yaml.Node]map[string]yaml.Pair
 }
 
@@ -90,6 +92,7 @@ func (f *file) decode(root *yaml.Node) {
 		{"dns", f.decodeDNS},
 		{"edge", f.decodeEdge},
 		{"admin", f.decodeAdmin},
+		{"redis", f.decodeRedis},
 		{"state", f.decodeState},
 		{"log", f.decodeLog},
 		{"consul", f.decodeConsul},
@@ -100,6 +103,7 @@ func (f *file) decode(root *yaml.Node) {
 		}
 	}
 	f.readZoneFiles()
+	f.config.Prober = f.prober()
 	f.defaults()
 	f.knownToConsul()
 	f.addEdgeService()

@@ -36,6 +36,7 @@ func (f *file) look(now time.Time) {
 	}
 	from := f.setting.resolve
 	f.config.State = from(f.config.State)
+	f.lookAtRedis()
 	if f.setting.look {
 		f.lookAtState()
 	}

@@ -42,6 +42,8 @@ const (
 	inAdmin       section = "admin"
 	inLog         section = "log"
 	inConsul      section = "consul"
+	inRedis       section = "redis"
+	inRule        section = "services.*.probe.rule"
 	inFrom        section = "services.*.from"
 	inSafety      section = "safety"
 )
@@ -49,14 +51,14 @@ const (
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
 	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inWeighted, inSticky, inCanary, inShed, inSchedule, inWindow, inBranch, inView, inZone, inSOA, inRecord, inFallback, inWhen,
-		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety}
+		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety, inRedis, inRule}
 }
 
 // keys returns the keys that a section knows, in the order in which they are usually written.
 func (s section) keys() []string {
 	switch s {
 	case inFile:
-		return []string{"site", "sites", "geo", "services", "policies", "zones", "views", "routes", "dns", "edge", "admin", "state", "log", "consul", "safety"}
+		return []string{"site", "sites", "geo", "services", "policies", "zones", "views", "routes", "dns", "edge", "admin", "state", "log", "consul", "safety", "redis"}
 	case inSite:
 		return []string{"at", "region", "edge"}
 	case inGeo:
@@ -68,7 +70,7 @@ func (s section) keys() []string {
 	case inEndpoint:
 		return []string{"name", "address", "host", "text", "alpn", "port", "site", "weight", "load", "meta"}
 	case inProbe:
-		return []string{"http", "https", "tcp", "port", "host", "method", "status", "match", "server_name", "insecure", "every", "timeout", "rise", "fall"}
+		return []string{"http", "https", "tcp", "grpc", "grpcs", "tls", "dns", "icmp", "exec", "port", "host", "method", "status", "match", "headers", "http2", "server_name", "insecure", "send", "expect", "expiry", "type", "user", "every", "timeout", "rise", "fall", "rule", "hold"}
 	case inStage:
 		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "shed", "take"}
 	case inHealthy:
@@ -122,6 +124,10 @@ func (s section) keys() []string {
 		return []string{"listen"}
 	case inLog:
 		return []string{"level", "format"}
+	case inRedis:
+		return []string{"address", "mode", "master", "username", "password_file", "database", "prefix", "every", "name", "tls", "ca", "cert", "key", "server_name", "insecure"}
+	case inRule:
+		return []string{"quorum", "share"}
 	case inConsul:
 		return []string{"address", "token_file", "ca", "cert", "key", "server_name", "datacenters", "sites", "namespace", "partition", "prefix", "addresses", "consistent", "max_watches", "kv"}
 	case inFrom:
@@ -146,7 +152,7 @@ func (s section) synonyms() map[string]string {
 	case inEndpoint:
 		return map[string]string{"ip": "address", "addr": "address", "target": "host", "hostname": "host", "txt": "text", "protocols": "alpn", "id": "name", "region": "site", "metadata": "meta", "tags": "meta"}
 	case inProbe:
-		return map[string]string{"interval": "every", "path": "http", "url": "http", "type": "http", "sni": "server_name", "expect": "status", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall"}
+		return map[string]string{"interval": "every", "path": "http", "url": "http", "sni": "server_name", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall", "votes": "rule", "quorum": "rule", "vantage": "rule", "hold_down": "hold"}
 	case inStage:
 		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "shed_load": "shed", "overflow": "shed", "priority": "failover", "split": "weighted"}
 	case inHealthy:
@@ -191,6 +197,9 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"tls": "https", "listen": "https", "certs": "certificates", "drain_timeout": "drain"}
 	case inAdmin:
 		return map[string]string{"address": "listen"}
+	case inRedis:
+		return map[string]string{"addresses": "address", "host": "address", "url": "address", "sentinel": "master", "user": "username", "password": "password_file",
+			"db": "database", "node": "name", "period": "every", "interval": "every", "ca_file": "ca"}
 	case inConsul:
 		return map[string]string{"url": "address", "addr": "address", "token": "token_file", "cacert": "ca", "ca_file": "ca", "datacenter": "datacenters", "dc": "datacenters", "dcs": "datacenters", "require_consistent": "consistent", "tag_prefix": "prefix"}
 	}
@@ -200,11 +209,8 @@ func (s section) synonyms() map[string]string {
 // later says what to do instead of a key that belongs to a later version, "" if it is none.
 func (s section) later(key string) string {
 	switch string(s) + "/" + key {
-	case "/redis":
-		return "leave it out: this node probes alone"
-	case "services.*.probe/grpc", "services.*.probe/http2", "services.*.probe/tls", "services.*.probe/dns", "services.*.probe/icmp",
-		"services.*.probe/exec", "services.*.probe/udp":
-		return "use http, https or tcp"
+	case "services.*.probe/udp", "services.*.probe/external":
+		return "use one of http, https, tcp, grpc, grpcs, tls, dns, icmp, exec"
 	case "policies.*[]/views", "policies.*[]/subnet":
 		return "the stages are " + strings.Join(inStage.keys(), ", ")
 	case "zones.*/dnssec":

@@ -6,13 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes/check"
 )
 
 type discard struct{}
 
-func (discard) Report(string, policy.Verdict) bool { return true }
+func (discard) Observe(string, Observation) {}
 
 // BenchmarkSchedule10k is the cost of one check beside the check itself: 10,000 targets, each due when its slot comes, a checker that
 // does nothing, one worker. It turns the epoch back instead of waiting.

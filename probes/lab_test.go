@@ -27,11 +27,10 @@ type recorder struct {
 	reports []report
 }
 
-func (r *recorder) Report(endpoint string, v policy.Verdict) bool {
+func (r *recorder) Observe(endpoint string, o Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reports = append(r.reports, report{time.Now(), endpoint, v})
-	return true
+	r.reports = append(r.reports, report{time.Now(), endpoint, o.Verdict})
 }
 
 // of returns the verdicts on endpoint, e.g. "up/15".

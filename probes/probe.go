@@ -162,7 +162,9 @@ func (p *Prober) conclude(b *probe, latency time.Duration, err error) {
 			b.since = now
 		}
 	}
-	p.sink.Report(b.target.Endpoint, b.tracker.verdict())
+	p.sink.Observe(b.target.Endpoint, Observation{
+		Verdict: b.tracker.verdict(), Checked: !inconclusive(err), Silent: check.Silent(err), Trouble: b.trouble, Latency: latency,
+	})
 	p.firstResult(b)
 }
 

@@ -1,8 +1,8 @@
 // Package probes finds out which endpoints work: it decides when each is checked and what follows from the results.
 //
 // A check's way: schedule (when it is due) -> worker (package check makes it, within its timeout) -> tracker (rise, fall; pure)
-// -> Sink. What other vantage points saw belongs between tracker and the final Sink, and can be a Sink itself. A forced state
-// beats probes in the registry: here every endpoint goes on being checked.
+// -> Sink. What other vantage points saw comes in behind the Sink (package vantage). A forced state beats probes in the registry: here
+// every endpoint goes on being checked.
 package probes
 
 import (
@@ -18,15 +18,26 @@ import (
 	"github.com/meridian-gslb/meridian/probes/check"
 )
 
-// A Sink receives what the checks of an endpoint make believe of it. Report is called after every conclusive or inconclusive
-// check, also when nothing changed, so that a Sink that lost a verdict has it again within an interval; it must be cheap when
-// nothing changed. Update calls it for a target that begins with a saved state or changes what is known of it, and, with the zero
-// Verdict, for one that is removed. The return value is false if the Sink does not know the endpoint; probes ignore it.
+// An Observation is what the checks of one endpoint make believe of it, and how the last one went.
+type Observation struct {
+	Verdict policy.Verdict
+
+	// Checked says that it follows from a check that has just ended with a result. Without, it follows from a saved state, another
+	// pace, or a check that trouble of this machine ended, and the fields below mean nothing.
+	Checked bool
+	Silent  bool          // the check failed, and nothing came back (check.Silent)
+	Trouble string        // why the check failed, one line of at most 200 characters; "": it succeeded
+	Latency time.Duration // of the check
+}
+
+// A Sink receives Observations. Observe is called after every conclusive or inconclusive check, also when nothing changed, so that a
+// Sink that lost a verdict has it again within an interval; it must be cheap when nothing changed. Update calls it for a target that
+// begins with a saved state or changes what is known of it, and, with the zero Observation, for one that is removed.
 //
-// Calls follow one another, and for one endpoint they come in the order of its checks. The prober is locked meanwhile: Report
+// Calls follow one another, and for one endpoint they come in the order of its checks. The prober is locked meanwhile: Observe
 // must not call it.
 type Sink interface {
-	Report(endpoint string, v policy.Verdict) bool
+	Observe(endpoint string, o Observation)
 }
 
 // Bounds of the number of checks that run at the same time when Options does not give it.

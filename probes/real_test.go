@@ -18,10 +18,7 @@ import (
 // A wire is a Sink whose reports a test waits for.
 type wire chan report
 
-func (w wire) Report(endpoint string, v policy.Verdict) bool {
-	w <- report{time.Now(), endpoint, v}
-	return true
-}
+func (w wire) Observe(endpoint string, o Observation) { w <- report{time.Now(), endpoint, o.Verdict} }
 
 // await returns when endpoint is first reported to be in state.
 func (w wire) await(t *testing.T, endpoint string, s policy.State) time.Time {

@@ -48,7 +48,7 @@ func (p *Prober) StatusOf(endpoint string) (Status, bool) {
 func (p *Prober) statusOf(b *probe) Status {
 	return Status{
 		Endpoint: b.target.Endpoint,
-		Addr:     b.target.addrPort(),
+		Addr:     b.target.Where(),
 		Check:    b.target.Check,
 		Verdict:  b.tracker.verdict(),
 		Since:    b.since,

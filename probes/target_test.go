@@ -38,8 +38,23 @@ func TestCheckProblems(t *testing.T) {
 	}{
 		{Check{Kind: HTTP, Path: "/healthz?full=1", Host: "[2001:db8::1]:8080", Match: "ok"}, nil},
 		{Check{Kind: HTTPS, ServerName: "a.example", Insecure: true}, nil},
-		{Check{}, []string{`: unknown kind of probe ""; it is one of http, https, tcp`}},
-		{Check{Kind: "grpc"}, []string{`: unknown kind of probe "grpc"`}},
+		{Check{}, []string{`: unknown kind of probe ""; it is one of http, https, tcp, grpc, grpcs, tls, dns, icmp, exec`}},
+		{Check{Kind: "ftp"}, []string{`: unknown kind of probe "ftp"`}},
+		{Check{Kind: GRPC, Service: "pay", Host: "pay.example"}, nil},
+		{Check{Kind: GRPCS, ServerName: "pay.example"}, nil},
+		{Check{Kind: GRPC, Insecure: true, Path: "/"}, []string{"insecure: this setting needs a probe of kind https, grpcs or tls; this one is of kind grpc"}},
+		{Check{Kind: TLS, Expiry: time.Hour, Port: 993}, nil},
+		{Check{Kind: TLS, ServerName: "a b"}, []string{"tls: host or server_name is not a host name"}},
+		{Check{Kind: DNS, Name: "www.example", Match: "192.0.2.1"}, nil},
+		{Check{Kind: DNS}, []string{`dns: "" is not a name`}},
+		{Check{Kind: ICMP, Port: 7}, []string{"port: this setting needs a probe of kind other than icmp"}},
+		{Check{Kind: Exec, Command: "true", User: "nobody"}, []string{"exec: the command does not begin with the whole path"}},
+		{Check{Kind: Exec, Command: List("/bin/true", "x"), User: "none-such"}, []string{`exec: there is no user "none-such"`}},
+		{Check{Kind: TCP, Send: "PING", Expect: "PONG"}, nil},
+		{Check{Kind: TCP, Expect: strings.Repeat("x", 5121)}, []string{"expect: the text is longer than the 5120 bytes"}},
+		{Check{Kind: HTTP, Send: "x", HTTP2: true, Headers: List("X-Key: a", "X-Key: b")}, []string{"send: this setting needs a probe of kind tcp"}},
+		{Check{Kind: HTTP, Headers: "Bad Name: x"}, []string{`headers: "Bad Name: x" is no header field`}},
+		{Check{Kind: HTTP, Headers: "transfer-encoding: chunked"}, []string{"headers: the field Transfer-Encoding is not for a check to set"}},
 		{Check{Kind: TCP, Interval: 50 * time.Millisecond}, []string{"every: an interval of 50ms is out of range; it is 100ms to 1h0m0s"}},
 		{Check{Kind: TCP, Interval: 2 * time.Hour}, []string{"every: an interval of 2h0m0s is out of range"}},
 		{Check{Kind: TCP, Interval: time.Second, Timeout: 2 * time.Second}, []string{"timeout: a timeout of 2s is longer than the interval of 1s"}},
@@ -100,7 +115,7 @@ func TestAddrPort(t *testing.T) {
 		{HTTP, 8080, 0, 8080}, {TCP, 5432, 0, 5432},
 		{HTTPS, 8080, 9000, 9000}, {TCP, 0, 25, 25},
 	} {
-		got := Target{Addr: addr, Port: tc.endpoint, Check: Check{Kind: tc.kind, Port: tc.check}}.addrPort()
+		got := Target{Addr: addr, Port: tc.endpoint, Check: Check{Kind: tc.kind, Port: tc.check}}.Where()
 		if got != netip.AddrPortFrom(addr, tc.want) {
 			t.Errorf("%s, endpoint %d, check %d: got %s, want port %d", tc.kind, tc.endpoint, tc.check, got, tc.want)
 		}

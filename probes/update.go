@@ -28,7 +28,7 @@ func (p *Prober) Update(targets []Target) {
 	for name, b := range p.probes {
 		if _, ok := wanted[name]; !ok {
 			p.remove(b)
-			p.sink.Report(name, policy.Verdict{})
+			p.sink.Observe(name, Observation{})
 			p.firstResult(b)
 		}
 	}
@@ -59,7 +59,7 @@ func (p *Prober) Update(targets []Target) {
 // tell reports a Verdict that follows from no check. While nothing is known there is none.
 func (p *Prober) tell(t Target, v policy.Verdict) {
 	if v.State != policy.Unknown {
-		p.sink.Report(t.Endpoint, v)
+		p.sink.Observe(t.Endpoint, Observation{Verdict: v})
 	}
 }
 

@@ -33,6 +33,7 @@ type transition struct {
 	from, to policy.State
 	forced   bool
 	why      string
+	moot     bool // the state in force stays: it is only probed
 }
 
 // Report tells what probes found out about an endpoint ("service/name"). It returns false if the World has no such endpoint, or the
@@ -40,18 +41,23 @@ type transition struct {
 // take effect when that ends. When an endpoint is no longer probed, report the zero Verdict, or the last one stays. A Verdict without a
 // TTL bound gets one of a second if the Definition says that the endpoint's service is probed.
 func (r *Registry) Report(endpoint string, v policy.Verdict) bool {
+	return r.ReportWhy(endpoint, v, "probe")
+}
+
+// ReportWhy is Report with a reason, one line that the log and the Event of a transition have.
+func (r *Registry) ReportWhy(endpoint string, v policy.Verdict, why string) bool {
 	if v.State > policy.Drained {
 		return false
 	}
 	v.Forced, v.Load = false, 0 // the one is for operators, the other for the endpoint itself
 	r.mu.Lock()
-	known, changes := r.report(endpoint, v)
+	known, changes := r.report(endpoint, v, why)
 	r.mu.Unlock()
 	r.logTransitions(changes)
 	return known
 }
 
-func (r *Registry) report(name string, v policy.Verdict) (known bool, changes []transition) {
+func (r *Registry) report(name string, v policy.Verdict, why string) (known bool, changes []transition) {
 	s := r.current.Load()
 	id, ok := s.Plan.EndpointByName(name)
 	if !ok {
@@ -71,12 +77,15 @@ func (r *Registry) report(name string, v policy.Verdict) (known bool, changes []
 	e := s.Plan.Endpoint(id)
 	if _, by, ok := r.forced(e, s.Plan); ok {
 		if before != v.State {
-			changes = []transition{{name, before, v.State, true, "probe; without effect: " + by.why()}}
+			changes = []transition{{name, before, v.State, true, why + "; without effect: " + by.why(), true}}
 		}
 		return true, changes
 	}
 	v = r.believed(e, st, s.Plan)
 	if t, ok := r.become(e, st, v, s.Plan); ok {
+		if !t.forced {
+			t.why = why
+		}
 		changes = []transition{t}
 	}
 	r.current.Store(&Snapshot{Gen: s.Gen + 1, World: s.World, Health: s.Health.With(id, v), Outside: s.Outside})
@@ -143,7 +152,7 @@ func (r *Registry) become(e *policy.Endpoint, st *endpointState, v policy.Verdic
 	}
 	st.since = r.now()
 	st.transitions[v.State]++
-	t = transition{e.Name, was.State, v.State, v.Forced, "probe"}
+	t = transition{e.Name, was.State, v.State, v.Forced, "probe", false}
 	switch _, by, forced := r.forced(e, p); {
 	case forced:
 		t.why = by.why()
@@ -241,6 +250,11 @@ func (r *Registry) forget(gone []string, now time.Time) {
 const maxTransitionLines = 100
 
 func (r *Registry) logTransitions(changes []transition) {
+	for _, t := range changes {
+		if !t.moot {
+			r.Note(Event{Kind: EventEndpoint, Name: t.endpoint, From: t.from.String(), To: t.to.String(), Forced: t.forced, Why: t.why})
+		}
+	}
 	for i, t := range changes {
 		if i == maxTransitionLines {
 			r.log.Info("endpoint state changed: more of the same", "endpoints", len(changes)-i)

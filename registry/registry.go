@@ -107,6 +107,8 @@ type Registry struct {
 	healthDirty bool     // a probed state differs from what the store has
 	subscribers map[chan struct{}]struct{}
 	saveErrors  uint64
+
+	history history // has a lock of its own
 }
 
 // New returns a Registry whose Snapshot is an empty World of generation 0.

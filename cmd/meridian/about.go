@@ -35,6 +35,10 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 			return append(n.guard.Problems(), n.shared.Problems()...)
 		}
 	}
+	o.Verdict, o.Probers = n.verdict, n.probers
+	if n.link != nil {
+		o.Redis = n.redis
+	}
 	if n.edge != nil {
 		o.Traffic, o.Certificates = n.traffic, n.edge.CertificateProblems
 	}

@@ -163,9 +163,9 @@ Exit codes: 0 ok, 1 failed, 2 bad input, 3 degraded.`,
 		&cobra.Group{ID: "steer", Title: "Steer:"},
 	)
 	root.AddCommand(
-		grouped("run", c.serveCommand()), grouped("run", c.devCommand()), grouped("run", c.checkCommand()),
+		grouped("run", c.serveCommand()), grouped("run", c.devCommand()), grouped("run", c.probeCommand()), grouped("run", c.checkCommand()),
 		grouped("run", c.reloadCommand()), grouped("run", c.demoCommand()),
-		grouped("look", c.statusCommand()), grouped("look", c.explainCommand()), grouped("look", c.simulateCommand()), grouped("look", c.geoCommand()),
+		grouped("look", c.statusCommand()), grouped("look", c.explainCommand()), grouped("look", c.eventsCommand()), grouped("look", c.simulateCommand()), grouped("look", c.geoCommand()),
 		grouped("steer", c.drainCommand()), grouped("steer", c.undrainCommand()), grouped("steer", c.forceCommand()),
 		grouped("steer", c.registerCommand()), grouped("steer", c.deregisterCommand()), grouped("steer", c.heartbeatCommand()),
 		grouped("steer", c.confirmCommand()), c.consulCommand(),

@@ -78,6 +78,8 @@ func printStatus(p *printer, s *admin.Status, now time.Time) {
 	}
 	p.section([]string{"ENDPOINT", "SITE", "ADDRESS", "WEIGHT", "STATE", "FOR", "REQUESTS", "WHY"}, rows)
 
+	printProbers(p, s, now)
+
 	var overrides [][]string
 	for _, o := range s.Overrides {
 		until := "until undrain"
@@ -141,6 +143,9 @@ func endpointRow(e admin.EndpointStatus, now time.Time) []string {
 		why = "not probed"
 	default:
 		why = e.Probe.Error
+	}
+	if e.Verdict != nil && !e.Forced {
+		why = whyOf(e.Verdict, why)
 	}
 	if e.Traffic != nil {
 		requests = strconv.FormatUint(e.Traffic.Requests, 10)

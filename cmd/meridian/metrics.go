@@ -42,7 +42,10 @@ func newNodeMetrics(n *node) *nodeMetrics {
 	m.reloaded(true)
 	m.worldChanged()
 	m.registry.MustRegister(m.reloadOK, m.reloadOKTime, age, build, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), n.registry.Collector(), n.prober, n.outside, geoCollector{n})
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), n.registry.Collector(), n.prober, n.council, n.outside, geoCollector{n})
+	if n.link != nil {
+		m.registry.MustRegister(n.link)
+	}
 	if n.dns != nil {
 		m.registry.MustRegister(n.dns)
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/meridian-gslb/meridian/l7edge"
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes"
+	"github.com/meridian-gslb/meridian/probes/share"
+	"github.com/meridian-gslb/meridian/probes/vantage"
 	"github.com/meridian-gslb/meridian/registry"
 	"github.com/meridian-gslb/meridian/registry/shared"
 	"github.com/meridian-gslb/meridian/registry/source/consul"
@@ -46,6 +48,8 @@ type node struct {
 	guard    *guard.Guard   // of consul
 	shared   *shared.Store  // of overrides; nil: they are this node's alone
 	prober   *probes.Prober
+	council  *vantage.Council  // makes verdicts of what the prober sees, and others
+	link     *share.Link       // to other probers; nil: this node probes alone
 	outside  *outside.Resolver // of the names that aliases lead to
 	watching sync.Mutex        // orders the updates of prober
 	dns      *dnsserver.Server // nil: not configured
@@ -98,7 +102,24 @@ func newNode(o nodeOptions) (_ *node, err error) {
 	}
 	n.registry.Apply(cfg.Compiled)
 	n.outside = outside.New(outside.Config{Servers: cfg.Resolvers}, n.registry, n.log)
-	n.prober = probes.New(probes.Options{Log: n.log, Sink: n.registry, Seed: n.savedState})
+	n.council = vantage.New(vantage.Options{
+		Log: n.log, Self: cfg.Prober,
+		Report: func(endpoint string, v policy.Verdict, why string) { n.registry.ReportWhy(endpoint, v, why) },
+		Note: func(prober, from, to, why string) {
+			n.registry.Note(registry.Event{Kind: registry.EventProber, Name: prober, From: from, To: to, Why: why})
+		},
+	})
+	n.prober = probes.New(probes.Options{Log: n.log, Sink: n.council, Seed: n.savedState})
+	if cfg.Redis != nil {
+		if n.link, err = share.New(share.Options{
+			Config: *cfg.Redis, Log: n.log, Self: cfg.Prober.Name, Peers: n.council,
+			Note: func(from, to, why string) {
+				n.registry.Note(registry.Event{Kind: registry.EventVantage, Name: "redis", From: from, To: to, Why: why})
+			},
+		}); err != nil {
+			return nil, err
+		}
+	}
 	return n, n.bind(cfg, o.demo)
 }
 
@@ -238,6 +259,11 @@ func (n *node) run(ctx context.Context, ready func()) error {
 	n.watch() // all that is known by now, so that the first round covers it
 	wiring := rooms.start("wiring", n.follow)
 	prober := rooms.start("probes", n.prober.Run)
+	council := rooms.start("vantage", n.council.Run)
+	var link *room
+	if n.link != nil {
+		link = rooms.start("redis", n.link.Run)
+	}
 	aliases := rooms.start("alias targets", n.outside.Run)
 
 	n.firstRound(rooms.failed)
@@ -258,7 +284,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 
 	n.await("shutting down")
 	n.log.Info("shutting down")
-	for _, r := range []*room{files, edge, dns, prober, aliases, wiring, sharing, outer, source, state, adminRoom} {
+	for _, r := range []*room{files, edge, dns, link, prober, council, aliases, wiring, sharing, outer, source, state, adminRoom} {
 		r.stop()
 	}
 	err := rooms.err()
@@ -281,6 +307,7 @@ func (n *node) firstRound(ctx context.Context) {
 	defer t.Stop()
 	select {
 	case <-n.prober.FirstRound():
+		n.council.Decide()
 	case <-ctx.Done():
 	case <-t.C:
 		n.log.Warn("the first round of probes is not complete; what was not checked counts as up", "waited", limit.String())
@@ -355,7 +382,9 @@ func (n *node) watch() {
 		}
 		targets = append(targets, probes.Target{Endpoint: e.Name, Addr: addr, Port: e.Port, Check: check})
 	}
+	n.council.SetTargets(targets)
 	n.prober.Update(targets)
+	n.council.Decide()
 }
 
 // savedState is what the last process found out about an endpoint.

@@ -26,11 +26,15 @@ func restartNeeded(was, now *configs.Config) error {
 		was, now any
 	}{
 		{"dns", was.DNS, now.DNS}, {"edge", was.Edge, now.Edge}, {"admin", &was.Admin, &now.Admin}, {"consul", was.Consul, now.Consul},
+		{"redis", was.Redis, now.Redis},
 	} {
 		changed = append(changed, changedSettings(s.name, reflect.ValueOf(s.was), reflect.ValueOf(s.now))...)
 	}
 	if was.State != now.State {
 		changed = append(changed, "state")
+	}
+	if was.Prober.Name != now.Prober.Name {
+		changed = append(changed, "redis.name")
 	}
 	if was.Site != now.Site {
 		changed = append(changed, "site")
@@ -91,6 +95,8 @@ func settingOf(field string) string {
 		return "udp_size"
 	case "NSID":
 		return "nsid"
+	case "Addresses":
+		return "address"
 	case "Proxy":
 		return "proxy_from"
 	case "SiteName":
@@ -107,7 +113,7 @@ func settingOf(field string) string {
 		return "key"
 	case "LAN":
 		return "addresses"
-	case "HTTPS", "HTTP", "TCP":
+	case "HTTPS", "HTTP", "TCP", "TLS":
 		return strings.ToLower(field)
 	}
 	var b strings.Builder

@@ -53,6 +53,47 @@ SIGHUP (or "meridian reload") reads the file again. If anything in it is wrong, 
 	return cmd
 }
 
+func (c *cli) probeCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "probe -c FILE",
+		Short: "Only check endpoints, and tell other nodes over Redis",
+		Long: `Checks the endpoints of the file's services from where it runs, and shares what it sees with all other nodes over Redis (section
+redis of the file, which is required): one more vantage point, in a region that has no node. It serves no DNS and no edge, only the admin
+API. The file is that of the other nodes; site says where this process runs, and redis.name what it is called.
+
+SIGHUP (or "meridian reload") reads the file again, as with serve.`,
+		Example: `  meridian probe -c meridian.yaml`,
+		Args:    needs(),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return badInput("the configuration file is missing: %s", usageOf(cmd))
+			}
+			o := nodeOptions{load: func() (*configs.Config, error) { return loadProbe(file) }, file: file, logging: newLogSwitch(c.err)}
+			return untilSignal(cmd.Context(), o, func(_ context.Context, n *node) {
+				n.log.Info("probing", "version", version, "prober", n.council.Self.Name, "site", n.council.Self.Site, "admin", n.admin.Addr())
+			})
+		}),
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "the configuration file")
+	cmd.MarkFlagFilename("config", "yaml", "yml")
+	return cmd
+}
+
+// loadProbe reads a configuration file for a process that only probes.
+func loadProbe(file string) (*configs.Config, error) {
+	cfg, err := loadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Redis == nil {
+		return nil, badInput("%s has no section redis: nobody would hear what this process sees", file)
+	}
+	only := *cfg
+	only.DNS, only.Edge, only.Resolvers = nil, nil, nil
+	return &only, nil
+}
+
 // listening returns log attributes for the addresses that are served.
 func listening(l admin.Listen) []any {
 	var attrs []any

@@ -1,4 +1,5 @@
-// Package check makes one check of one endpoint: an HTTP(S) request or a TCP connection.
+// Package check makes one check of one endpoint: a request by HTTP, HTTP/2, gRPC or DNS, a connection by TCP or TLS, an echo request,
+// a command.
 //
 // A check connects to an address, never to a name: no DNS, no proxy, no redirect, and no connection that an earlier check
 // left open. It sees what a new client sees. It runs in the goroutine of its caller, on one connection, and gives up when
@@ -37,6 +38,19 @@ func (e errLocal) Unwrap() error { return e.err }
 
 // Timeout reports whether err says that the time of a check ran out.
 func Timeout(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+
+// errSilent marks the failure of a check to which nothing came back.
+type errSilent struct{ err error }
+
+func (e errSilent) Error() string { return e.err.Error() }
+func (e errSilent) Unwrap() error { return e.err }
+
+// Silent reports whether err says that nothing at all came back from the endpoint: no connection, no refusal, no answer. Then it may
+// be gone, or the way to it.
+func Silent(err error) bool {
+	var silent errSilent
+	return errors.As(err, &silent)
+}
 
 // Local returns err marked as trouble of this machine. See Inconclusive.
 func Local(err error) error { return errLocal{err} }
@@ -99,14 +113,32 @@ func explain(ctx context.Context, phase string, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout() && !errors.As(err, &errno):
+		if phase == connecting {
+			return errSilent{fmt.Errorf("%s: %w", phase, errTimeout{})}
+		}
 		return fmt.Errorf("%s: %w", phase, errTimeout{})
 	case errors.As(err, &errno):
-		if localTrouble(errno) {
+		switch {
+		case localTrouble(errno):
 			return fmt.Errorf("%s: %w", phase, Local(errno))
+		case phase == connecting && noWay(errno):
+			return errSilent{fmt.Errorf("%s: %w", phase, errno)}
 		}
 		return fmt.Errorf("%s: %w", phase, errno)
 	}
 	return fmt.Errorf("%s: %w", phase, err)
+}
+
+// connecting is the phase of a check in which the endpoint has said nothing yet.
+const connecting = "connect"
+
+// noWay reports whether errno means that there was no way to the endpoint: the system, or a router, says so rather than the endpoint.
+func noWay(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN, syscall.ETIMEDOUT:
+		return true
+	}
+	return false
 }
 
 // localTrouble reports whether errno means that this machine has run out of something.

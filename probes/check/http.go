@@ -31,6 +31,8 @@ type HTTPConfig struct {
 	Status StatusSet      // codes that mean success; default 200-399. Redirects are not followed
 	Match  string         // if not empty: must occur in the first MaxMatch bytes of the body
 
+	Headers    http.Header    // of the request besides; default: none
+	HTTP2      bool           // HTTP/2: by ALPN with TLS, with prior knowledge without (RFC 9113, 3.3)
 	TLS        bool           // HTTPS: the certificate must be valid for ServerName
 	ServerName string         // name sent as SNI (RFC 6066, 3) and verified; default: Host without port, or the address (verified, not sent)
 	Insecure   bool           // accept any certificate
@@ -52,7 +54,7 @@ func NewHTTP(c HTTPConfig) (Checker, error) {
 	if host == "" {
 		host = addr.String()
 	}
-	request, err := newRequest(method, host, c.Path)
+	request, err := newRequest(method, host, c)
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +62,15 @@ func NewHTTP(c HTTPConfig) (Checker, error) {
 	if err := request.Write(&rendered); err != nil {
 		return nil, err
 	}
-	h := &httpCheck{addr: addr, request: request, rendered: rendered.Bytes(), status: c.Status, match: []byte(c.Match)}
+	h := &httpCheck{addr: addr, request: request, rendered: rendered.Bytes(), status: c.Status, match: []byte(c.Match), http2: c.HTTP2}
 	if c.TLS {
 		h.tls = tlsConfig(c, host)
 	}
 	return h, nil
 }
 
-func newRequest(method, host, path string) (*http.Request, error) {
+func newRequest(method, host string, c HTTPConfig) (*http.Request, error) {
+	path := c.Path
 	if path == "" {
 		path = "/"
 	}
@@ -76,31 +79,29 @@ func newRequest(method, host, path string) (*http.Request, error) {
 		return nil, fmt.Errorf("path %q is not an absolute path", path)
 	}
 	u.Scheme, u.Host = "http", host
+	if c.TLS {
+		u.Scheme = "https"
+	}
 	request, err := http.NewRequest(method, u.String(), http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	request.Close = true
+	request.Close = !c.HTTP2
 	request.Header.Set("User-Agent", "meridian-probe")
 	request.Header.Set("Accept", "*/*")
+	for name, values := range c.Headers {
+		request.Header[http.CanonicalHeaderKey(name)] = values
+	}
 	return request, nil
 }
 
 func tlsConfig(c HTTPConfig, host string) *tls.Config {
-	name := c.ServerName
-	if name == "" {
-		name = host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			name = h
-		}
+	t := (&TLSConfig{ServerName: c.ServerName, RootCAs: c.RootCAs, Insecure: c.Insecure}).client(host)
+	t.NextProtos = []string{"http/1.1"}
+	if c.HTTP2 {
+		t.NextProtos = []string{"h2"}
 	}
-	return &tls.Config{
-		ServerName:         name,
-		RootCAs:            c.RootCAs,
-		InsecureSkipVerify: c.Insecure,
-		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{"http/1.1"},
-	}
+	return t
 }
 
 // An httpCheck is a request rendered once and what its response must look like. It never changes.
@@ -113,14 +114,55 @@ type httpCheck struct {
 	rendered []byte
 	status   StatusSet
 	match    []byte
+	http2    bool
 	tls      *tls.Config // nil: plain HTTP
+}
+
+// checkHTTP2 sends the request as the one stream of a connection, and judges the response.
+func (c *httpCheck) checkHTTP2(ctx context.Context, conn net.Conn) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(c.tls != nil)
+	protocols.SetUnencryptedHTTP2(c.tls == nil)
+	ready := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	transport := &http.Transport{
+		DialContext: ready, DialTLSContext: ready, Protocols: protocols, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10},
+	}
+	client, err := transport.NewClientConn(ctx, c.request.URL.Scheme, c.addr.String())
+	if err != nil {
+		return explain(ctx, "http2", shortTLS(err))
+	}
+	defer func() { _ = client.Close() }() // the answer is known by then
+	response, err := client.RoundTrip(c.request.Clone(ctx))
+	if err != nil {
+		var network net.Error
+		if ctx.Err() == nil && !errors.As(err, &network) {
+			err = errors.New("malformed HTTP/2, or the connection was closed")
+		}
+		return explain(ctx, "response", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if !c.status.Contains(response.StatusCode) {
+		return fmt.Errorf("status %d, want %s", response.StatusCode, c.status)
+	}
+	if len(c.match) == 0 {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, MaxMatch))
+	switch {
+	case bytes.Contains(body, c.match):
+		return nil
+	case err != nil:
+		return explain(ctx, "body", err)
+	}
+	return fmt.Errorf("body does not contain %q", c.match)
 }
 
 // Check connects, speaks TLS if configured, sends the request and judges the response.
 func (c *httpCheck) Check(ctx context.Context) error {
 	raw, done, err := connect(ctx, c.addr)
 	if err != nil {
-		return explain(ctx, "connect", err)
+		return explain(ctx, connecting, err)
 	}
 	defer done()
 	var conn net.Conn = raw
@@ -131,6 +173,12 @@ func (c *httpCheck) Check(ctx context.Context) error {
 			return explain(ctx, "tls", shortTLS(err))
 		}
 		conn = secure
+		if c.http2 && secure.ConnectionState().NegotiatedProtocol != "h2" {
+			return errors.New("tls: the endpoint does not offer HTTP/2")
+		}
+	}
+	if c.http2 {
+		return c.checkHTTP2(ctx, conn)
 	}
 	if _, err := conn.Write(c.rendered); err != nil {
 		return explain(ctx, "send", err)
