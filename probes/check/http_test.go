@@ -173,7 +173,7 @@ func TestHTTPAgainstOddServers(t *testing.T) {
 			})
 			timeout := 10 * time.Second
 			if strings.Contains(tc.want, "timeout") {
-				timeout = 100 * time.Millisecond
+				timeout = 500 * time.Millisecond
 			}
 			err := newHTTP(t, HTTPConfig{Addr: addr, Match: tc.match}).Check(within(t, timeout))
 			close(release)
