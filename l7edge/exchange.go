@@ -2,12 +2,12 @@ package l7edge
 
 import (
 	"errors"
-	"hash/maphash"
 	"math"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/meridian-gslb/meridian/l7edge/route"
 	"github.com/meridian-gslb/meridian/l7edge/upstream"
@@ -23,14 +23,13 @@ type core struct {
 	limit int64  // of requests in flight
 	set   *upstream.Set
 	pool  sync.Pool // of *exchange
-	seed  maphash.Seed
 
 	inFlight atomic.Int64
 	retries  atomic.Uint64
 }
 
 func newCore(cfg Config, snap func() *registry.Snapshot) *core {
-	c := &core{snap: snap, site: cfg.SiteName, limit: int64(cfg.MaxRequests), set: upstream.NewSet(), seed: maphash.MakeSeed()}
+	c := &core{snap: snap, site: cfg.SiteName, limit: int64(cfg.MaxRequests), set: upstream.NewSet()}
 	c.pool.New = func() any { return &exchange{core: c} }
 	return c
 }
@@ -99,25 +98,30 @@ func (x *exchange) route(host, path string) fault {
 
 // decide asks the rule's policy which endpoints may take the request of a client at an address.
 func (x *exchange) decide(client netip.Addr) fault {
-	plan := x.snap.Plan
+	d := x.snap.Plan.Decide(&x.scratch, x.query(client), x.snap.Health)
+	x.view = x.core.set.View(x.snap.Plan, x.snap.Gen)
+	x.allowed, x.from, x.to = d.Endpoints, 0, d.Tier
+	return noFault
+}
+
+// query returns what decide asks. The key is that of DNS, so that a client that sticks there, or tries what is new, does so here.
+func (x *exchange) query(client netip.Addr) policy.Query {
 	q := policy.Query{
 		Service: x.rule.Service,
 		Policy:  x.rule.Policy,
 		Family:  policy.FamilyAddress,
 		Want:    math.MaxInt, // all: what a take stage would cut off is there for retries
 		Dice:    rand.Uint64(),
-		Key:     maphash.Comparable(x.core.seed, client),
+		Key:     policy.ClientKey(client),
+		Now:     time.Now().Unix(),
 	}
 	if client.IsValid() {
 		q.Client = netip.PrefixFrom(client, client.BitLen())
 	}
-	if site, ok := plan.SiteByName(x.core.site); ok {
+	if site, ok := x.snap.Plan.SiteByName(x.core.site); ok {
 		q.From = site
 	}
-	d := plan.Decide(&x.scratch, q, x.snap.Health)
-	x.view = x.core.set.View(plan, x.snap.Gen)
-	x.allowed, x.from, x.to = d.Endpoints, 0, d.Tier
-	return noFault
+	return q
 }
 
 // pick chooses the endpoint of the next attempt and counts the attempt: one of the equally preferred, as long as there is one that

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meridian-gslb/meridian/l7edge/route"
 	"github.com/meridian-gslb/meridian/l7edge/upstream"
@@ -181,6 +182,40 @@ func TestExchangeLocates(t *testing.T) {
 			t.Errorf("site %q, client %s: %v %v, want %s", c.site, c.client, m, f, c.want)
 		}
 		x.close()
+	}
+}
+
+// A client has the key that DNS gives it, and the time is now: canaries and schedules are the same here and there.
+func TestExchangeAsksAsDNSDoes(t *testing.T) {
+	spec := service("192.0.2.1:80", "192.0.2.2:80")
+	spec.Sites = []policy.SiteSpec{{Name: "old"}, {Name: "new"}}
+	spec.Services[0].Endpoints[0].Site, spec.Services[0].Endpoints[1].Site = "old", "new"
+	spec.Policies = []policy.PolicySpec{{Name: "trial", Stages: []policy.StageSpec{policy.Canary{Share: 0.5, Sites: []string{"new"}}}}}
+	w := newWorld(t, spec, route.Spec{Service: "web", Policy: "trial"})
+	core := testCore(w, 10)
+	s := w.now.Load()
+	trial, _ := s.Plan.PolicyByName("trial")
+	seen := map[policy.EndpointID]bool{}
+	for i := range 64 {
+		client := netip.AddrFrom4([4]byte{198, 51, byte(i), 7})
+		x := core.open()
+		x.admit()
+		x.route("any", "/")
+		before := time.Now().Unix()
+		if q := x.query(client); q.Now < before || q.Now > time.Now().Unix() {
+			t.Fatalf("it is %d, asked at %d", before, q.Now)
+		}
+		x.decide(client)
+		var scratch policy.Scratch
+		want := s.Plan.Decide(&scratch, policy.Query{Policy: trial, Client: netip.PrefixFrom(client, 24), Family: policy.FamilyV4, Key: policy.ClientKey(client)}, s.Health).Endpoints
+		if !slices.Equal(x.allowed, want) {
+			t.Fatalf("%v: %v here, %v in DNS", client, x.allowed, want)
+		}
+		seen[want[0]] = true
+		x.close()
+	}
+	if len(seen) != 2 {
+		t.Errorf("all clients are on one side: %v", seen)
 	}
 }
 
