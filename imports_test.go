@@ -40,6 +40,7 @@ var rooms = map[string]room{
 	"dnsserver/wire":           {pure: true},
 	"dnsserver/zone":           {pure: true, imports: []string{"policy", "dnsserver/wire"}, others: []string{"github.com/miekg/dns"}},
 	"dnsserver/zone/zonefile":  {pure: true, imports: []string{"policy", "dnsserver/wire", "dnsserver/zone"}, others: []string{"bufio", "io", "io/fs", "path", "github.com/miekg/dns"}},
+	"demand":                   {pure: true, others: []string{"bufio", "io"}},
 	"simulate":                 {pure: true, imports: []string{"policy"}},
 	"dnsserver/limit":          {},
 	"l7edge/route":             {pure: true, imports: []string{"policy"}},
@@ -57,10 +58,10 @@ var rooms = map[string]room{
 	"probes/quorum":            {pure: true, imports: []string{"policy"}},
 	"probes/share":             {imports: []string{"policy", "probes/quorum"}},
 	"probes/vantage":           {imports: []string{"policy", "probes", "probes/quorum"}},
-	"dnsserver":                {imports: []string{"registry", "policy", "dnsserver/limit", "dnsserver/wire", "dnsserver/zone"}},
+	"dnsserver":                {imports: []string{"demand", "registry", "policy", "dnsserver/limit", "dnsserver/wire", "dnsserver/zone"}},
 	"dnsserver/outside":        {imports: []string{"registry", "policy", "dnsserver/wire", "dnsserver/zone"}},
 	"l7edge":                   {imports: []string{"registry", "policy", "l7edge/route", "l7edge/upstream", "l7edge/h2", "l7edge/h2/hpack"}},
-	"admin":                    {imports: []string{"registry", "registry/source/embedded", "policy", "dnsserver"}},
+	"admin":                    {imports: []string{"demand", "registry", "registry/source/embedded", "policy", "dnsserver"}},
 	"configs/yaml":             {},
 	"configs":                  {imports: everyRoom},
 	"cmd/meridian":             {imports: everyRoom},
@@ -79,7 +80,7 @@ var pureStd = []string{"bytes", "cmp", "encoding/binary", "encoding/hex", "error
 	"net/netip", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8"}
 
 // pureTime is what pure rooms may name of package time: lengths, and what makes days and hours of a number of seconds.
-var pureTime = []string{"Unix", "Date", "Location", "UTC", "Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour", "ParseDuration"}
+var pureTime = []string{"Unix", "Date", "Location", "UTC", "Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour", "ParseDuration", "Parse", "RFC3339"}
 
 // pureFmt is what pure rooms may name of package fmt.
 var pureFmt = []string{"Append", "Appendf", "Appendln", "Errorf", "Formatter", "Sprint", "Sprintf", "Sprintln", "State", "Stringer"}

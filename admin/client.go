@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/meridian-gslb/meridian/demand"
 	"github.com/meridian-gslb/meridian/dnsserver"
 	"github.com/meridian-gslb/meridian/registry"
 	"github.com/meridian-gslb/meridian/registry/source/embedded"
@@ -80,6 +81,18 @@ func (c *Client) Explain(ctx context.Context, question Question) (x dnsserver.Ex
 		}
 	}
 	return x, c.query(ctx, http.MethodGet, nil, &x, q, "explain")
+}
+
+// Demand returns who asks for steered names: of one name, or of all if name is ""; the largest entries only if limit is more than 0.
+func (c *Client) Demand(ctx context.Context, name string, limit int) (r demand.Report, err error) {
+	q := url.Values{}
+	if name != "" {
+		q.Set("name", name)
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return r, c.query(ctx, http.MethodGet, nil, &r, q, "demand")
 }
 
 // Resolve returns the target that a person means by a name.

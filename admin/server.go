@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/netutil"
 
+	"github.com/meridian-gslb/meridian/demand"
 	"github.com/meridian-gslb/meridian/dnsserver"
 	"github.com/meridian-gslb/meridian/registry"
 	"github.com/meridian-gslb/meridian/registry/source/embedded"
@@ -43,6 +44,7 @@ type Options struct {
 	Aliases      func() []string                             // what is wrong with the names that aliases lead to; none = nothing; nil: nobody knows
 	Saving       func() error                                // why the last write of state failed, nil: it did not; a nil func: none is kept
 	Explain      func(Question) (dnsserver.Explanation, error)
+	Demand       func() demand.Report // who asks for what; nil: DNS is not served
 
 	Demo Demo // the backends of "meridian dev"; nil: there are none, and no paths for them
 }

@@ -30,6 +30,7 @@ type AnswererOptions struct {
 	Limiter   *Limiter                  // shared by all; nil = everybody is answered, however often
 	Proxy     []netip.Prefix            // from where messages begin with a header of the PROXY protocol, version 2
 	series    *series                   // shared by all; nil = of this Answerer alone
+	sampler   *sampler                  // of this Answerer alone; nil = nobody wants to know who asks
 	settings  *atomic.Pointer[settings] // go before Limiter and Proxy and what follows; nil = those stay
 
 	// As in Config.

@@ -12,9 +12,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/meridian-gslb/meridian/demand"
 	"github.com/meridian-gslb/meridian/registry"
 )
 
@@ -35,6 +37,7 @@ type Server struct {
 	conns    *conns
 	settings atomic.Pointer[settings]
 	series   *series
+	demand   gatherer
 
 	overflowMu sync.Mutex // one reader of what the kernel dropped at a time
 
@@ -49,6 +52,7 @@ func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Serv
 	cfg = cfg.withDefaults()
 	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), series: newSeries()}
 	s.settings.Store(new(settings).next(cfg))
+	s.demand.sketch = demand.NewSketch(demandKeys, demandDecay, time.Now().Unix())
 	for _, text := range cfg.Listen {
 		addrs, err := ParseListen(text)
 		if err != nil {
@@ -73,9 +77,10 @@ func (s *Server) answerer(t Transport) *Answerer {
 	crand.Read(seed[:]) // never fails
 	a := NewAnswerer(AnswererOptions{
 		Snapshot: s.snapshot, Dice: rand.NewChaCha8(seed).Uint64, Transport: t, UDPSize: s.cfg.UDPSize,
-		series: s.series, settings: &s.settings, Keepalive: s.conns.keepalive,
+		series: s.series, settings: &s.settings, Keepalive: s.conns.keepalive, sampler: newSampler(),
 	})
 	s.counters = append(s.counters, a.counters)
+	s.demand.samplers = append(s.demand.samplers, a.sampler)
 	return a
 }
 
@@ -199,6 +204,7 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { return s.serveTCP(ctx, l) })
 	}
 	g.Go(func() error { return s.renewTCP(ctx) })
+	g.Go(func() error { return s.demand.run(ctx) })
 	for _, addr := range s.addrs {
 		s.log.Info("dns: listening", "address", addr.String())
 	}

@@ -26,6 +26,7 @@ func (a *Answerer) steer() (rcode wire.RCode, more bool) {
 	if rrtype == wire.TypeANY || !a.decide(steer, FamilyOf(rrtype)) {
 		return a.withhold(), false
 	}
+	a.sample()
 	ttl := steeredTTL(steer.TTL, a.decided.TTL)
 	if m := p.match.Manner; m != nil && m.Jitter > 0 {
 		ttl = jittered(ttl, m.Jitter, a.Dice())

@@ -39,6 +39,9 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 	if n.link != nil {
 		o.Redis = n.redis
 	}
+	if n.dns != nil {
+		o.Demand = n.dns.Demand
+	}
 	if n.edge != nil {
 		o.Traffic, o.Certificates = n.traffic, n.edge.CertificateProblems
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 )
@@ -46,6 +47,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"ask":      ask,
 			"code":     code,
 			"envsubst": envsubst,
 			"ports":    pool.set,
@@ -72,6 +74,24 @@ func exitCode(ts *testscript.TestScript, args []string) int {
 	}
 	ts.Check(err)
 	return 0
+}
+
+// ask asks the DNS server at a port for the A records of a name on behalf of a client, some times: ask $DNS www.gslb.example 192.0.2.0/24 3
+func ask(ts *testscript.TestScript, _ bool, args []string) {
+	client, err := parseClient(args[2])
+	ts.Check(err)
+	times, err := strconv.Atoi(args[3])
+	ts.Check(err)
+	option := &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: uint8(client.Bits()), Address: client.Addr().AsSlice()}
+	if client.Addr().Is6() {
+		option.Family = 2
+	}
+	q := new(dns.Msg).SetQuestion(dns.Fqdn(args[1]), dns.TypeA).SetEdns0(1232, false)
+	q.IsEdns0().Option = []dns.EDNS0{option}
+	for range times {
+		_, _, err := new(dns.Client).Exchange(q, "127.0.0.1:"+args[0])
+		ts.Check(err)
+	}
 }
 
 // until repeats a program until its output matches, for ten seconds: until 'web/one .* down' meridian status
