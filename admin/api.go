@@ -44,6 +44,7 @@ func (s *Server) routes() map[string]handler {
 		"PUT /v1/overrides/{target...}":    s.putOverride,
 		"DELETE /v1/overrides/{target...}": s.deleteOverride,
 		"POST /v1/reload":                  s.postReload,
+		"POST /v1/plan":                    s.postPlan,
 	}
 	if s.Embedded != nil {
 		routes["GET /v1/services/{service}/endpoints"] = s.getRegistrations

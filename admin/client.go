@@ -145,6 +145,11 @@ func (c *Client) Deregister(ctx context.Context, service, name string) error {
 	return c.do(ctx, http.MethodDelete, nil, nil, "services", service, "endpoints", name)
 }
 
+// Plan returns what a change would do. If the configuration is refused, the *Error has every problem.
+func (c *Client) Plan(ctx context.Context, change Change) (p Plan, err error) {
+	return p, c.do(ctx, http.MethodPost, change, &p, "plan")
+}
+
 // Reload has the configuration file read again. If it is refused, the *Error has every problem.
 func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
 	return r, c.do(ctx, http.MethodPost, nil, &r, "reload")

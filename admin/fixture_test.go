@@ -32,6 +32,7 @@ type bench struct {
 	probes  map[string]ProbeStatus
 	about   About
 	demo    *fakeDemo
+	changes []Change // that were planned or applied
 }
 
 func newBench(t *testing.T) *bench {
@@ -53,6 +54,10 @@ func newBench(t *testing.T) *bench {
 		About:   func() About { return b.about },
 		Waiting: func() []string { return b.waiting },
 		Reload:  func(ctx context.Context) (Reloaded, error) { return b.reload(ctx) },
+		Plan: func(_ context.Context, c Change) (Plan, error) {
+			b.changes = append(b.changes, c)
+			return Plan{File: c.File, Limit: c.Limit()}, nil
+		},
 		Probe:   func(name string) (ProbeStatus, bool) { p, ok := b.probes[name]; return p, ok },
 		Traffic: func() map[string]Traffic { return map[string]Traffic{"web/one": {Requests: 7}} },
 		Confirm: func(source string) (Confirmed, error) { return Confirmed{source, "all of it"}, nil },

@@ -43,6 +43,7 @@ type Options struct {
 	GeoData      func() []string                             // what is wrong with geo databases; none = nothing; nil: there are none
 	Aliases      func() []string                             // what is wrong with the names that aliases lead to; none = nothing; nil: nobody knows
 	Saving       func() error                                // why the last write of state failed, nil: it did not; a nil func: none is kept
+	Plan         func(context.Context, Change) (Plan, error)
 	Explain      func(Question) (dnsserver.Explanation, error)
 	Demand       func() demand.Report // who asks for what; nil: DNS is not served
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// MaxLogKeys is how many Keys are kept of a log.
-const MaxLogKeys = 1 << 17
+// MaxKeys is how many Keys are kept of a log, and by a server: a Report of them fits into a request.
+const MaxKeys = 4096
 
 // ReadLog reads a log of queries: CSV lines "time,name,type,client,count". The time is RFC 3339 or Unix seconds, the client an address or a
 // network, the count a whole number; without it, a line is one query. Empty lines and what follows "#" mean nothing; a first line that begins
@@ -20,7 +20,7 @@ const MaxLogKeys = 1 << 17
 //
 // The error says which line is wrong, or is that of the reader.
 func ReadLog(in io.Reader) (Report, error) {
-	s := NewSketch(MaxLogKeys, 0, 0)
+	s := NewSketch(MaxKeys, 0, 0)
 	lines := bufio.NewScanner(in)
 	number, seen, first, last := 0, uint64(0), int64(0), int64(0)
 	for lines.Scan() {
@@ -38,7 +38,7 @@ func ReadLog(in io.Reader) (Report, error) {
 		}
 		first, last = min(first, at), max(last, at)
 		seen++
-		s.Add(k, n, 0, scatter(seen))
+		s.Add(k, n, 0, Dice(seen))
 	}
 	if err := lines.Err(); err != nil {
 		return Report{}, fmt.Errorf("demand: line %d: %w", number+1, err)
@@ -96,8 +96,8 @@ func parseTime(s string) (int64, error) {
 	return 0, fmt.Errorf("%.80q is no time: want 2026-03-02T08:00:00Z, or seconds since 1970", s)
 }
 
-// scatter makes dice of numbers that follow one another (the finalizer of splitmix64).
-func scatter(x uint64) uint64 {
+// Dice makes dice for Add of numbers that follow one another (the finalizer of splitmix64).
+func Dice(x uint64) uint64 {
 	x *= 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb

@@ -69,6 +69,7 @@ type Answerer struct {
 	path        path
 	located     bool // client is set
 	client      client
+	freeDice    bool            // Dice are those of all questions
 	steered     *zone.Steer     // the last record for which a Plan was asked, or nil
 	manner      *zone.Manner    // if steered: of it, or nil
 	asked       policy.Query    // if steered

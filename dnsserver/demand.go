@@ -16,7 +16,6 @@ import (
 
 // What a Server remembers of who asks for steered names.
 const (
-	demandKeys  = 4096        // some megabyte
 	demandDecay = 3600        // seconds after which a question counts 1/e
 	gatherTime  = time.Second // how often samples are gathered
 	sampleRing  = 512         // samples that have room until then, of each Answerer

@@ -70,11 +70,7 @@ func Explain(s *registry.Snapshot, q Question) Explanation {
 		in.Zones, _ = s.Zones.View(q.View)
 		s = &in
 	}
-	a := NewAnswerer(AnswererOptions{
-		Snapshot:  func() *registry.Snapshot { return s },
-		Dice:      func() uint64 { return 0 },
-		Transport: TCP,
-	})
+	a := explainer(s)
 	query, from := ask(&q)
 	var m dns.Msg
 	err := m.Unpack(a.Answer(nil, query, netip.AddrPortFrom(from, 53), 1<<16-1))
@@ -114,6 +110,15 @@ func Explain(s *registry.Snapshot, q Question) Explanation {
 		}
 	}
 	return x
+}
+
+// explainer returns an Answerer over TCP for questions of one time. It draws no dice.
+func explainer(s *registry.Snapshot) *Answerer {
+	return NewAnswerer(AnswererOptions{
+		Snapshot:  func() *registry.Snapshot { return s },
+		Dice:      func() uint64 { return 0 },
+		Transport: TCP,
+	})
 }
 
 // ask returns the query that a client is explained by, and the address it comes from. Without a resolver, a subnet that Answer would

@@ -52,7 +52,7 @@ func New(cfg Config, snapshot func() *registry.Snapshot, log *slog.Logger) *Serv
 	cfg = cfg.withDefaults()
 	s := &Server{cfg: cfg, log: log, snapshot: snapshot, conns: newConns(cfg.TCP), series: newSeries()}
 	s.settings.Store(new(settings).next(cfg))
-	s.demand.sketch = demand.NewSketch(demandKeys, demandDecay, time.Now().Unix())
+	s.demand.sketch = demand.NewSketch(demand.MaxKeys, demandDecay, time.Now().Unix())
 	for _, text := range cfg.Listen {
 		addrs, err := ParseListen(text)
 		if err != nil {

@@ -113,7 +113,7 @@ func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 		Key:     a.client.key,
 		Now:     a.now,
 	}
-	if a.asked.Joint = steer.Joint; steer.Joint {
+	if a.asked.Joint = steer.Joint; steer.Joint && !a.freeDice {
 		a.asked.Dice = policy.JointDice(a.client.key, a.now)
 	} else {
 		a.asked.Dice = a.Dice()

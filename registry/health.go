@@ -132,12 +132,17 @@ func (st *endpointState) withLoad(v policy.Verdict, e *policy.Endpoint) policy.V
 // first result is yet to come and may change everything: the endpoint is new, was restored, or was away. One without an address is never
 // probed.
 func (r *Registry) believed(e *policy.Endpoint, st *endpointState, p *policy.Plan) policy.Verdict {
+	return believed(r.compiled, &r.merged, e, st, p)
+}
+
+// believed is Registry.believed for any World.
+func believed(c *Compiled, m *merged, e *policy.Endpoint, st *endpointState, p *policy.Plan) policy.Verdict {
 	v := st.probed
-	probed := r.compiled.probed[p.ServiceName(e.Service)] && e.HasAddress()
+	probed := c.probed[p.ServiceName(e.Service)] && e.HasAddress()
 	if v.TTL == 0 && probed {
 		v.TTL = 1
 	}
-	if said := r.merged.said[e.Name]; said == policy.Drained || !probed && said == policy.Down {
+	if said := m.said[e.Name]; said == policy.Drained || !probed && said == policy.Down {
 		v.State = said
 	}
 	return st.withLoad(v, e)
@@ -180,18 +185,21 @@ func (r *Registry) assess(p *policy.Plan) (policy.Health, []transition) {
 	for i := range verdicts {
 		e := p.Endpoint(policy.EndpointID(i))
 		st := r.endpoints[e.Name]
-		v, _, forced := r.forced(e, p)
-		if forced {
-			v = st.withLoad(v, e)
-		} else {
-			v = r.believed(e, st, p)
-		}
+		v := r.verdict(r.compiled, &r.merged, e, st, p)
 		verdicts[i] = v
 		if t, ok := r.become(e, st, v, p); ok {
 			changes = append(changes, t)
 		}
 	}
 	return policy.HealthOf(verdicts), changes
+}
+
+// verdict returns what probes and overrides amount to for an endpoint. Callers hold mu.
+func (r *Registry) verdict(c *Compiled, m *merged, e *policy.Endpoint, st *endpointState, p *policy.Plan) policy.Verdict {
+	if v, _, forced := r.forced(e, p); forced {
+		return st.withLoad(v, e)
+	}
+	return believed(c, m, e, st, p)
 }
 
 // follow gives every endpoint of a Plan its state by name, new or remembered, and forgets what has been gone for long. Callers hold

@@ -18,7 +18,7 @@ import (
 func (n *node) adminOptions(demo admin.Demo) admin.Options {
 	o := admin.Options{
 		Log: n.log, Registry: n.registry, Embedded: n.embedded, Metrics: n.metrics.registry,
-		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Probe: n.probe, Demo: demo,
+		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Plan: n.plan, Probe: n.probe, Demo: demo,
 		GeoData: func() []string { return outdated(n.config.Load().Databases, time.Now()) },
 		Aliases: n.outside.Problems,
 		Explain: func(q admin.Question) (dnsserver.Explanation, error) {

@@ -129,3 +129,21 @@ func TestLogText(t *testing.T) {
 		t.Errorf("%v", attrs)
 	}
 }
+
+func TestPart(t *testing.T) {
+	for text, want := range map[string]part{"20%": 0.2, "0.2": 0.2, " 5 % ": 0.05, "0": 0, "1": 1, "100%": 1, "0.5%": 0.005} {
+		var s part
+		if err := s.Set(text); err != nil || s != want {
+			t.Errorf("%q: %v %v, want %v", text, float64(s), err, float64(want))
+		}
+	}
+	for _, text := range []string{"", "%", "20", "-1%", "101%", "NaN", "many", "0x"} {
+		var s part
+		if err := s.Set(text); err == nil {
+			t.Errorf("%q is taken as %v", text, s)
+		}
+	}
+	if s := part(0.125); s.String() != "12.5%" {
+		t.Error(s.String())
+	}
+}

@@ -15,12 +15,13 @@ import (
 )
 
 // Exit codes. A script can tell a mistake in its own words (2) from something that did not work (1), and a process that serves
-// but not as it should (3) from both.
+// but not as it should (3), or a change that would move more than it may (4), from both.
 const (
 	exitOK       = 0
 	exitFailed   = 1
 	exitBadInput = 2
 	exitDegraded = 3
+	exitRefused  = 4
 )
 
 // An exitError ends the program with a code. Its message is printed unless it is empty.
@@ -135,7 +136,7 @@ Try it without any configuration:   meridian dev
 Run it:                             meridian serve -c meridian.yaml
 See what it does, and why:          meridian status; meridian explain www.example.com
 
-Exit codes: 0 ok, 1 failed, 2 bad input, 3 degraded.`,
+Exit codes: 0 ok, 1 failed, 2 bad input, 3 degraded, 4 refused: a change moves too much.`,
 		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -167,6 +168,7 @@ Exit codes: 0 ok, 1 failed, 2 bad input, 3 degraded.`,
 		grouped("run", c.reloadCommand()), grouped("run", c.demoCommand()),
 		grouped("look", c.statusCommand()), grouped("look", c.explainCommand()), grouped("look", c.eventsCommand()), grouped("look", c.simulateCommand()), grouped("look", c.geoCommand()),
 		grouped("look", c.demandCommand()),
+		grouped("run", c.planCommand()),
 		grouped("steer", c.drainCommand()), grouped("steer", c.undrainCommand()), grouped("steer", c.forceCommand()),
 		grouped("steer", c.registerCommand()), grouped("steer", c.deregisterCommand()), grouped("steer", c.heartbeatCommand()),
 		grouped("steer", c.confirmCommand()), c.consulCommand(),

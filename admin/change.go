@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"maps"
+	"math"
+	"net/http"
+	"path/filepath"
+	"slices"
+
+	"github.com/meridian-gslb/meridian/demand"
+	"github.com/meridian-gslb/meridian/simulate"
+)
+
+// DefaultMaxMove is the share of the queries that a change may move without being forced.
+const DefaultMaxMove = 0.2
+
+// A Change is a configuration that is to be looked at, or put in force: the body of POST /v1/plan and POST /v1/apply. All of it may be left out.
+type Change struct {
+	File     string             `json:"file,omitempty"`     // absolute path on the machine of the process; "" = its own file, as it is now
+	Demand   *demand.Report     `json:"demand,omitempty"`   // who asks; nil = who asked this process
+	Capacity map[string]float64 `json:"capacity,omitempty"` // queries a second that sites can take; none = nothing is said
+	MaxMove  *float64           `json:"maxMove,omitempty"`  // the share of the queries that may move, 0 to 1; nil = DefaultMaxMove
+	Force    bool               `json:"force,omitempty"`    // whatever moves
+}
+
+// Capacities returns the capacities by the name of the site.
+func (c *Change) Capacities() (list []simulate.Capacity) {
+	for _, site := range slices.Sorted(maps.Keys(c.Capacity)) {
+		list = append(list, simulate.Capacity{Site: site, Queries: c.Capacity[site]})
+	}
+	return list
+}
+
+// Limit returns the share of the queries that may move.
+func (c *Change) Limit() float64 {
+	if c.MaxMove == nil {
+		return DefaultMaxMove
+	}
+	return *c.MaxMove
+}
+
+// check returns what is wrong with a Change by itself.
+func (c *Change) check() error {
+	if limit := c.Limit(); !(limit >= 0 && limit <= 1) {
+		return badRequest("maxMove: %v is no share of 0 to 1", limit)
+	}
+	if c.File != "" && !filepath.IsAbs(c.File) {
+		return badRequest("file: %.200q is no absolute path", c.File)
+	}
+	for site, q := range c.Capacity {
+		if !(q > 0) || math.IsInf(q, 0) {
+			return badRequest("capacity: %v of %.80q is not more than 0", q, site)
+		}
+	}
+	return nil
+}
+
+// A Plan is what a change would do: POST /v1/plan.
+type Plan struct {
+	File     string             `json:"file"`               // that was looked at
+	Against  string             `json:"against"`            // what it was compared with
+	Same     bool               `json:"same,omitempty"`     // it has the text of what is in force
+	Forecast *simulate.Forecast `json:"forecast,omitempty"` // nil: nobody asks, so there is nothing to say
+	Limit    float64            `json:"limit"`              // the share of the queries that may move
+	Refused  string             `json:"refused,omitempty"`  // why it would not be applied without force; "" = it would
+	Warnings []Problem          `json:"warnings,omitempty"` // of the configuration
+}
+
+// change reads a Change.
+func change(r *http.Request) (c Change, err error) {
+	if err := readBody(r, &c, true); err != nil {
+		return c, err
+	}
+	return c, c.check()
+}
+
+func (s *Server) postPlan(r *http.Request) (int, any, error) {
+	c, err := change(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	p, err := s.Plan(r.Context(), c)
+	return http.StatusOK, p, err
+}

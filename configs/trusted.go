@@ -1,0 +1,68 @@
+package configs
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Name returns the path that c was read from, or "".
+func (c *Config) Name() string { return c.name }
+
+// Text returns the configuration file as it was read.
+func (c *Config) Text() string { return c.text }
+
+// ReadAs is ReadFile of a file that has a text, whatever stands in it now: relative paths in the text begin at the directory of name.
+func ReadAs(name, text string) (*Config, error) {
+	where := below(filepath.Dir(name))
+	where.look, where.readers = true, runtime.GOMAXPROCS(0)
+	c, _, err := parseFile(name, []byte(text), where)
+	return c, err
+}
+
+// ReadTrusted is ReadFile of a file that somebody names who may not be allowed to read all that this process may: the file, and what it names,
+// would be told of in problems. So it has to belong to the superuser, to the user of this process or to the owner of the file like, and nobody else may
+// be able to write to it. Where files have no such owners, every file is trusted.
+func ReadTrusted(name, like string) (*Config, error) {
+	f, err := os.OpenFile(name, opened, 0)
+	if err != nil {
+		return nil, fmt.Errorf("configs: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("configs: %w", err)
+	}
+	if err := trusted(name, info, like); err != nil {
+		return nil, err
+	}
+	data, err := read(f, name)
+	if err != nil {
+		return nil, err
+	}
+	return ReadAs(name, string(data))
+}
+
+// trusted says why a file is not to be read for somebody else.
+func trusted(name string, info fs.FileInfo, like string) error {
+	owner, ok := ownerOf(info)
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("configs: %s is not a regular file", name)
+	case !ok:
+		return nil
+	case info.Mode().Perm()&0o002 != 0:
+		return fmt.Errorf("configs: everybody may write to %s: take that back (chmod o-w), so that it is clear whose word it is", name)
+	}
+	of := ""
+	if info, err := os.Stat(like); err == nil {
+		of, _ = ownerOf(info)
+	}
+	if owner == processUser() || owner == userOf(0) || owner == of {
+		return nil
+	}
+	return fmt.Errorf("configs: %s belongs to user %s; a configuration has to belong to the owner of the one in force, to %s or to %s", name, owner,
+		processUser(), userOf(0))
+}
