@@ -63,6 +63,7 @@ var rooms = map[string]room{
 	"l7edge":                   {imports: []string{"registry", "policy", "l7edge/route", "l7edge/upstream", "l7edge/h2", "l7edge/h2/hpack"}},
 	"admin":                    {imports: []string{"simulate", "demand", "registry", "registry/source/embedded", "policy", "dnsserver"}},
 	"forecast":                 {imports: []string{"demand", "dnsserver", "dnsserver/wire", "dnsserver/zone", "policy", "registry", "simulate"}},
+	"generations":              {},
 	"configs/yaml":             {},
 	"configs":                  {imports: everyRoom},
 	"cmd/meridian":             {imports: everyRoom},

@@ -45,6 +45,9 @@ func (s *Server) routes() map[string]handler {
 		"DELETE /v1/overrides/{target...}": s.deleteOverride,
 		"POST /v1/reload":                  s.postReload,
 		"POST /v1/plan":                    s.postPlan,
+		"POST /v1/apply":                   s.postApply,
+		"GET /v1/generations":              s.getGenerations,
+		"POST /v1/rollback":                s.postRollback,
 	}
 	if s.Embedded != nil {
 		routes["GET /v1/services/{service}/endpoints"] = s.getRegistrations

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/meridian-gslb/meridian/demand"
 	"github.com/meridian-gslb/meridian/simulate"
@@ -66,6 +67,44 @@ type Plan struct {
 	Warnings []Problem          `json:"warnings,omitempty"` // of the configuration
 }
 
+// An Applied is what came of a change that was to be put in force: POST /v1/apply.
+type Applied struct {
+	Plan       Plan     `json:"plan"`
+	Applied    bool     `json:"applied"`              // it is in force
+	Generation uint64   `json:"generation,omitempty"` // under which it is kept; 0 = it is not
+	Snapshot   uint64   `json:"snapshot"`             // generation of the snapshot, as in the status
+	Canaries   Canaries `json:"canaries"`
+}
+
+// Canaries are the questions that the process was asked after a change.
+type Canaries struct {
+	Asked  int      `json:"asked"`
+	Total  int      `json:"failed"`             // how many were answered worse than before
+	Failed []string `json:"failures,omitempty"` // the first of them, each with what came and what came before
+}
+
+// A Generation is a configuration that is kept: GET /v1/generations.
+type Generation struct {
+	Generation uint64    `json:"generation"`
+	Time       time.Time `json:"time"` // when it came in force first
+	File       string    `json:"file"`
+	How        string    `json:"how"` // "start", "reload" or "apply"
+	InForce    bool      `json:"inForce,omitempty"`
+}
+
+// A Rollback is the body of POST /v1/rollback.
+type Rollback struct {
+	To uint64 `json:"to,omitempty"` // a generation; 0 = the one before the one in force
+}
+
+// A RolledBack is the outcome of a rollback.
+type RolledBack struct {
+	Generation uint64    `json:"generation"`         // that is in force now, or will be when a process starts
+	From       uint64    `json:"from,omitempty"`     // that was in force; 0 = none that is kept
+	Snapshot   uint64    `json:"snapshot,omitempty"` // generation of the snapshot; 0 = no process runs
+	Warnings   []Problem `json:"warnings,omitempty"`
+}
+
 // change reads a Change.
 func change(r *http.Request) (c Change, err error) {
 	if err := readBody(r, &c, true); err != nil {
@@ -81,4 +120,27 @@ func (s *Server) postPlan(r *http.Request) (int, any, error) {
 	}
 	p, err := s.Plan(r.Context(), c)
 	return http.StatusOK, p, err
+}
+
+func (s *Server) postApply(r *http.Request) (int, any, error) {
+	c, err := change(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	a, err := s.Apply(r.Context(), c)
+	return http.StatusOK, a, err
+}
+
+func (s *Server) getGenerations(*http.Request) (int, any, error) {
+	list, err := s.Generations()
+	return http.StatusOK, list, err
+}
+
+func (s *Server) postRollback(r *http.Request) (int, any, error) {
+	var to Rollback
+	if err := readBody(r, &to, true); err != nil {
+		return 0, nil, err
+	}
+	done, err := s.Rollback(r.Context(), to.To)
+	return http.StatusOK, done, err
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 
@@ -32,5 +33,39 @@ func TestPlan(t *testing.T) {
 		`{"demand": {"entries": "x"}}`: "expected",
 	} {
 		b.refused(http.MethodPost, "/v1/plan", body, http.StatusBadRequest, want)
+	}
+}
+
+func TestApply(t *testing.T) {
+	b := newBench(t)
+	c := b.serve()
+	a, err := c.Apply(short(t), Change{File: "/etc/new.yaml", Force: true})
+	if err != nil || !a.Applied || a.Plan.File != "/etc/new.yaml" || a.Snapshot != 3 {
+		t.Errorf("%+v %v", a, err)
+	}
+	e := (*Error)(nil)
+	if _, err = c.Apply(short(t), Change{File: "/etc/new.yaml"}); !errors.As(err, &e) || e.Status != http.StatusConflict || e.Applied == nil || e.Applied.Plan.File != "/etc/new.yaml" {
+		t.Errorf("%v %+v", err, e)
+	}
+	b.refused(http.MethodPost, "/v1/apply", `{"file": "new.yaml"}`, http.StatusBadRequest, "no absolute path")
+	b.refused(http.MethodPost, "/v1/apply", `{"fil": ""}`, http.StatusBadRequest, "unknown field")
+}
+
+func TestGenerations(t *testing.T) {
+	b := newBench(t)
+	c := b.serve()
+	list, err := c.Generations(short(t))
+	if err != nil || len(list) != 2 || !list[0].InForce || list[1].Generation != 1 {
+		t.Errorf("%+v %v", list, err)
+	}
+	for _, to := range []uint64{0, 1} {
+		if r, err := c.Rollback(short(t), to); err != nil || r.Generation != to || r.From != 2 {
+			t.Errorf("%+v %v", r, err)
+		}
+	}
+	b.refused(http.MethodPost, "/v1/rollback", `{"to": 9}`, http.StatusNotFound, "not kept")
+	b.refused(http.MethodPost, "/v1/rollback", `{"to": -1}`, http.StatusBadRequest, "to: ")
+	if code, _ := b.do(http.MethodPost, "/v1/rollback", ""); code != http.StatusOK {
+		t.Errorf("without a body: %d", code)
 	}
 }

@@ -150,6 +150,21 @@ func (c *Client) Plan(ctx context.Context, change Change) (p Plan, err error) {
 	return p, c.do(ctx, http.MethodPost, change, &p, "plan")
 }
 
+// Apply puts a change in force. If it is not in force then, the *Error has why, and what came of it.
+func (c *Client) Apply(ctx context.Context, change Change) (a Applied, err error) {
+	return a, c.do(ctx, http.MethodPost, change, &a, "apply")
+}
+
+// Generations returns the configurations that are kept, the newest first.
+func (c *Client) Generations(ctx context.Context) (list []Generation, err error) {
+	return list, c.do(ctx, http.MethodGet, nil, &list, "generations")
+}
+
+// Rollback puts a generation in force again; 0 = the one before the one in force.
+func (c *Client) Rollback(ctx context.Context, to uint64) (r RolledBack, err error) {
+	return r, c.do(ctx, http.MethodPost, Rollback{to}, &r, "rollback")
+}
+
 // Reload has the configuration file read again. If it is refused, the *Error has every problem.
 func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
 	return r, c.do(ctx, http.MethodPost, nil, &r, "reload")

@@ -18,6 +18,7 @@ type Error struct {
 	Message    string    `json:"error"`
 	Candidates []string  `json:"candidates,omitempty"` // what an ambiguous name could mean, as targets; at most maxCandidates
 	Problems   []Problem `json:"problems,omitempty"`   // of a configuration file that was refused
+	Applied    *Applied  `json:"applied,omitempty"`    // what came of a change that is not in force
 }
 
 // maxCandidates bounds the candidates of an Error: the same short name may be an endpoint's in every service.

@@ -58,6 +58,23 @@ func newBench(t *testing.T) *bench {
 			b.changes = append(b.changes, c)
 			return Plan{File: c.File, Limit: c.Limit()}, nil
 		},
+		Apply: func(_ context.Context, c Change) (Applied, error) {
+			b.changes = append(b.changes, c)
+			a := Applied{Plan: Plan{File: c.File}, Applied: c.Force, Snapshot: 3}
+			if !c.Force {
+				return a, &Error{Status: http.StatusConflict, Message: "not applied", Applied: &a}
+			}
+			return a, nil
+		},
+		Generations: func() ([]Generation, error) {
+			return []Generation{{Generation: 2, InForce: true}, {Generation: 1}}, nil
+		},
+		Rollback: func(_ context.Context, to uint64) (RolledBack, error) {
+			if to == 9 {
+				return RolledBack{}, notFound("generation 9 is not kept")
+			}
+			return RolledBack{Generation: to, From: 2}, nil
+		},
 		Probe:   func(name string) (ProbeStatus, bool) { p, ok := b.probes[name]; return p, ok },
 		Traffic: func() map[string]Traffic { return map[string]Traffic{"web/one": {Requests: 7}} },
 		Confirm: func(source string) (Confirmed, error) { return Confirmed{source, "all of it"}, nil },

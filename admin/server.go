@@ -44,6 +44,9 @@ type Options struct {
 	Aliases      func() []string                             // what is wrong with the names that aliases lead to; none = nothing; nil: nobody knows
 	Saving       func() error                                // why the last write of state failed, nil: it did not; a nil func: none is kept
 	Plan         func(context.Context, Change) (Plan, error)
+	Apply        func(context.Context, Change) (Applied, error)
+	Generations  func() ([]Generation, error) // that are kept, the newest first
+	Rollback     func(ctx context.Context, to uint64) (RolledBack, error)
 	Explain      func(Question) (dnsserver.Explanation, error)
 	Demand       func() demand.Report // who asks for what; nil: DNS is not served
 

@@ -38,11 +38,13 @@ type About struct {
 
 // A ConfigStatus says which configuration serves, and how the last reload went.
 type ConfigStatus struct {
-	File    string    `json:"file"`
-	Loaded  time.Time `json:"loaded"`            // when what serves was read
-	Tried   time.Time `json:"tried"`             // when a reload was tried last; equal to Loaded if none failed since
-	Problem string    `json:"problem,omitempty"` // why the last reload was refused; "" = it was not
-	More    int       `json:"more,omitempty"`    // problems beside the first that Problem tells
+	File       string    `json:"file"`
+	Loaded     time.Time `json:"loaded"`               // when what serves was read
+	Tried      time.Time `json:"tried"`                // when a reload was tried last; equal to Loaded if none failed since
+	Problem    string    `json:"problem,omitempty"`    // why the last reload was refused; "" = it was not
+	Generation uint64    `json:"generation,omitempty"` // under which what serves is kept, see /v1/generations; 0 = it is not
+	Pinned     bool      `json:"pinned,omitempty"`     // that generation serves in the place of the file, until the file changes and is reloaded
+	More       int       `json:"more,omitempty"`       // problems beside the first that Problem tells
 }
 
 // A Listen holds the addresses that are served, as bound.
@@ -156,6 +158,7 @@ type ZoneStatus struct {
 // A Reloaded is the outcome of a reload that took effect: POST /v1/reload.
 type Reloaded struct {
 	File       string    `json:"file"`
+	Instead    uint64    `json:"instead,omitempty"` // the kept generation that serves in the place of the file, which has not changed since; 0 = the file serves
 	Generation uint64    `json:"generation"`
 	Warnings   []Problem `json:"warnings,omitempty"`
 }

@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+
+	"github.com/meridian-gslb/meridian/configs/yaml"
 )
 
 // Name returns the path that c was read from, or "".
@@ -65,4 +68,39 @@ func trusted(name string, info fs.FileInfo, like string) error {
 	}
 	return fmt.Errorf("configs: %s belongs to user %s; a configuration has to belong to the owner of the one in force, to %s or to %s", name, owner,
 		processUser(), userOf(0))
+}
+
+// Glance returns the text of a configuration file and the directory for state that it names, even if much else in it is wrong. The directory is ""
+// if it names none, or that cannot be made out. The error is that of the file system.
+func Glance(name string) (text, state string, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", "", fmt.Errorf("configs: %w", err)
+	}
+	defer f.Close()
+	data, err := read(f, name)
+	if err != nil {
+		return "", "", err
+	}
+	state, readable := stateIn(data)
+	if !readable { // perhaps that line alone is
+		for line := range strings.Lines(string(data)) {
+			if strings.HasPrefix(line, "state:") {
+				state, _ = stateIn([]byte(line))
+			}
+		}
+	}
+	return string(data), below(filepath.Dir(name)).resolve(state), nil
+}
+
+// stateIn returns what a text says of the state, and whether it is YAML at all.
+func stateIn(data []byte) (state string, readable bool) {
+	root, _ := yaml.Parse(data)
+	if root == nil {
+		return "", false
+	}
+	if n := root.Get("state"); n != nil && n.Kind == yaml.Scalar {
+		state = n.Value
+	}
+	return state, true
 }

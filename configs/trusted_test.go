@@ -71,3 +71,26 @@ func TestReadAs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestGlance: the directory for state is found in files with all sorts of mistakes.
+func TestGlance(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]string{
+		"state: /var/lib/m\ndns: {listen: \":53\"}\n":             "/var/lib/m",
+		"dsn: {}\nstate: sub # here\n":                            filepath.Join(dir, "sub"),
+		"zones: {a: {records: [\nstate: \"/var/lib/m\"\nx: : :\n": "/var/lib/m",
+		"zones: {a: {records: [\n  state: /inside\n":              "",
+		"state: [a]\n":   "",
+		"services: {}\n": "",
+		"":               "",
+		"state:\n":       "",
+	} {
+		name := writeFile(t, filepath.Join(dir, "m.yaml"), text, 0o600)
+		if got, state, err := Glance(name); err != nil || got != text || state != want {
+			t.Errorf("%q: %q %v, want %q", text, state, err, want)
+		}
+	}
+	if _, _, err := Glance(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

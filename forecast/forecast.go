@@ -4,7 +4,8 @@ package forecast
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/miekg/dns"
 
 	"github.com/meridian-gslb/meridian/demand"
 	"github.com/meridian-gslb/meridian/dnsserver"
@@ -94,7 +95,7 @@ func Population(s *registry.Snapshot, service string, clients []simulate.Client)
 	k := demand.NewSketch(demand.MaxKeys, 0, 0)
 	for i, c := range clients {
 		for j, steer := range steers {
-			k.Add(demand.Key{Name: steer.Record, Type: strings.TrimSuffix(strings.Fields(steer.Types.String())[0], ","), Client: demand.Network(c.Prefix)}, c.Queries/float64(len(steers)), 0, demand.Dice(uint64(i*maxNames+j)))
+			k.Add(demand.Key{Name: steer.Record, Type: dns.Type(steer.Types.List()[0]).String(), Client: demand.Network(c.Prefix)}, c.Queries/float64(len(steers)), 0, demand.Dice(uint64(i*maxNames+j)))
 		}
 	}
 	return k.Report(1)

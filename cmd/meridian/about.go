@@ -18,7 +18,7 @@ import (
 func (n *node) adminOptions(demo admin.Demo) admin.Options {
 	o := admin.Options{
 		Log: n.log, Registry: n.registry, Embedded: n.embedded, Metrics: n.metrics.registry,
-		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Plan: n.plan, Probe: n.probe, Demo: demo,
+		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Plan: n.plan, Apply: n.apply, Generations: n.generations, Rollback: n.rollback, Probe: n.probe, Demo: demo,
 		GeoData: func() []string { return outdated(n.config.Load().Databases, time.Now()) },
 		Aliases: n.outside.Problems,
 		Explain: func(q admin.Question) (dnsserver.Explanation, error) {
@@ -46,7 +46,7 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 		o.Traffic, o.Certificates = n.traffic, n.edge.CertificateProblems
 	}
 	if n.store != nil {
-		o.Saving = n.store.Failing
+		o.Saving = n.saving
 	}
 	return o
 }
@@ -55,6 +55,10 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 func (n *node) about() admin.About {
 	cfg := n.config.Load()
 	a := admin.About{Version: version, Site: cfg.Site, Started: n.begun, Config: *n.reloads.Load(), State: cfg.State}
+	if a.Config.Generation = n.generation.Load(); a.Config.Generation != 0 {
+		pin, err := n.kept.Pinned()
+		a.Config.Pinned = err == nil && pin.Generation == a.Config.Generation
+	}
 	if n.dns != nil {
 		for _, addr := range n.dns.Addrs() {
 			a.Listen.DNS = append(a.Listen.DNS, addr.String())

@@ -31,7 +31,7 @@ func (n *node) readChange(c admin.Change) (cfg *configs.Config, err error) {
 	if c.File == "" {
 		cfg, err = n.load()
 	} else {
-		cfg, err = configs.ReadTrusted(c.File, n.file)
+		cfg, err = configs.ReadTrusted(n.named(c.File), n.file)
 	}
 	if err == nil {
 		err = restartNeeded(n.config.Load(), cfg)

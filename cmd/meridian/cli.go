@@ -169,6 +169,7 @@ Exit codes: 0 ok, 1 failed, 2 bad input, 3 degraded, 4 refused: a change moves t
 		grouped("look", c.statusCommand()), grouped("look", c.explainCommand()), grouped("look", c.eventsCommand()), grouped("look", c.simulateCommand()), grouped("look", c.geoCommand()),
 		grouped("look", c.demandCommand()),
 		grouped("run", c.planCommand()),
+		grouped("run", c.applyCommand()), grouped("run", c.rollbackCommand()),
 		grouped("steer", c.drainCommand()), grouped("steer", c.undrainCommand()), grouped("steer", c.forceCommand()),
 		grouped("steer", c.registerCommand()), grouped("steer", c.deregisterCommand()), grouped("steer", c.heartbeatCommand()),
 		grouped("steer", c.confirmCommand()), c.consulCommand(),
@@ -227,12 +228,17 @@ func (c *cli) client() (*admin.Client, error) {
 
 // ask wraps the work of a command that speaks with the running process; ctx bounds how long it waits.
 func (c *cli) ask(f func(ctx context.Context, client *admin.Client, args []string) error) func(*cobra.Command, []string) error {
+	return c.askFor(15*time.Second, f)
+}
+
+// askFor is ask for what may take a given time.
+func (c *cli) askFor(most time.Duration, f func(ctx context.Context, client *admin.Client, args []string) error) func(*cobra.Command, []string) error {
 	return run(func(cmd *cobra.Command, args []string) error {
 		client, err := c.client()
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), 15*time.Second)
+		ctx, cancel := context.WithTimeout(cmd.Context(), most)
 		defer cancel()
 		return f(ctx, client, args)
 	})

@@ -63,6 +63,9 @@ func printStatus(p *printer, s *admin.Status, now time.Time) {
 	for _, d := range s.Degraded {
 		p.line("  %s %s", p.paint(yellow, "!"), d)
 	}
+	if c := s.Config; c.Pinned {
+		p.line("  configuration %d serves in the place of %s, until that changes and is reloaded", c.Generation, c.File)
+	}
 
 	var sites [][]string
 	for _, x := range s.Sites {

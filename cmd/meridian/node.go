@@ -15,6 +15,7 @@ import (
 	"github.com/meridian-gslb/meridian/configs"
 	"github.com/meridian-gslb/meridian/dnsserver"
 	"github.com/meridian-gslb/meridian/dnsserver/outside"
+	"github.com/meridian-gslb/meridian/generations"
 	"github.com/meridian-gslb/meridian/l7edge"
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/probes"
@@ -31,9 +32,8 @@ import (
 // A node is one running process: every room, and the only place where they meet. newNode builds and binds, run serves until
 // its context ends.
 type node struct {
+	nodeOptions
 	log   *slog.Logger
-	load  func() (*configs.Config, error) // reads the configuration as it is now
-	file  string                          // what the configuration is called
 	begun time.Time
 
 	config   atomic.Pointer[configs.Config]     // in force
@@ -59,14 +59,18 @@ type node struct {
 	bound    []func(context.Context) error // what newNode has to close if it cannot finish
 
 	waiting atomic.Pointer[[]string] // what readiness waits for
-	logging *logSwitch
+
+	kept       *generations.Dir      // nil: nothing is kept
+	generation atomic.Uint64         // that is in force; 0: it is not kept
+	unkept     atomic.Pointer[error] // why it could not be
 }
 
 // nodeOptions are what differs between serve and dev.
 type nodeOptions struct {
-	load          func() (*configs.Config, error)
+	load          func() (*configs.Config, error) // reads the configuration as it is now
 	logging       *logSwitch
 	file          string     // what the configuration is called
+	own           string     // absolute path of the file; "" = it is none, and no generation serves in its place
 	allowLoopback bool       // registrations may name loopback addresses
 	demo          admin.Demo // backends that the admin API can stop and start; nil: none
 }
@@ -74,12 +78,13 @@ type nodeOptions struct {
 // newNode loads the configuration, opens the state, puts the first World in force and binds every listener. After an error
 // nothing is left open.
 func newNode(o nodeOptions) (_ *node, err error) {
-	cfg, err := o.load()
+	cfg, from, err := o.read(o.logging.logger())
 	if err != nil {
 		return nil, err
 	}
 	o.logging.apply(cfg.Log)
-	n := &node{log: o.logging.logger(), load: o.load, file: o.file, begun: time.Now(), turn: make(chan struct{}, 1), logging: o.logging}
+	n := &node{log: o.logging.logger(), nodeOptions: o, begun: time.Now(), turn: make(chan struct{}, 1)}
+	n.generation.Store(from)
 	n.turn <- struct{}{}
 	n.config.Store(cfg)
 	n.files.Store(&cfg.Files)
@@ -132,6 +137,7 @@ func (n *node) openState(cfg *configs.Config, allowLoopback bool) (err error) {
 			return err
 		}
 		ro.Store, endpoints = n.store, n.store
+		n.kept = generations.In(cfg.State)
 	}
 	if cfg.Consul != nil && cfg.Consul.KVPrefix != "" {
 		if n.shared, err = n.shareOverrides(cfg.Site); err != nil {
@@ -277,6 +283,7 @@ func (n *node) run(ctx context.Context, ready func()) error {
 			edge = rooms.start("edge", n.edge.Run)
 		}
 		files = rooms.start("data files", n.watchFiles)
+		n.begunWith(ctx)
 		n.await()
 		ready()
 		<-rooms.failed.Done()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,9 @@ import (
 	"github.com/meridian-gslb/meridian/registry"
 	"github.com/meridian-gslb/meridian/simulate"
 )
+
+// changeTime is how long a plan or a change may take: a million names are read and asked for.
+const changeTime = time.Minute
 
 // changeFlags are what plan and apply have in common.
 type changeFlags struct {
@@ -171,7 +175,7 @@ The exit code is 4 if more moves than --max-move says, unless --force is given.`
 		if against != "" {
 			p, err = c.planFiles(cmd, against, file, change)
 		} else {
-			err = c.ask(func(ctx context.Context, client *admin.Client, _ []string) (err error) {
+			err = c.askFor(changeTime, func(ctx context.Context, client *admin.Client, _ []string) (err error) {
 				p, err = client.Plan(ctx, change)
 				return err
 			})(cmd, args)

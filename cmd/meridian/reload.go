@@ -19,14 +19,13 @@ import (
 // reload reads the configuration anew and puts it in force, all of it or nothing. SIGHUP, the API and the command line all come
 // here; one at a time, so that each caller learns what became of its own.
 func (n *node) reload(ctx context.Context) (admin.Reloaded, error) {
-	select {
-	case <-n.turn:
-		defer func() { n.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return admin.Reloaded{}, fmt.Errorf("another reload is under way: %w", ctx.Err())
+	done, err := n.takeTurn(ctx)
+	if err != nil {
+		return admin.Reloaded{}, err
 	}
+	defer done()
 	now := time.Now()
-	cfg, err := n.load()
+	cfg, from, err := n.read(n.log)
 	if err == nil {
 		err = restartNeeded(n.config.Load(), cfg)
 	}
@@ -39,8 +38,9 @@ func (n *node) reload(ctx context.Context) (admin.Reloaded, error) {
 	n.files.Store(&cfg.Files)
 	n.refused = refused{}
 	s := n.put(cfg, now)
+	n.keep(cfg, from, "reload")
 	n.logWarnings(cfg.Warnings)
-	return admin.Reloaded{File: n.file, Generation: s.Gen, Warnings: problems(cfg.Warnings)}, nil
+	return admin.Reloaded{File: n.file, Instead: from, Generation: s.Gen, Warnings: problems(cfg.Warnings)}, nil
 }
 
 // refused is why what is on disk is not in force; nil if it is. Reloads that have their turn may use it.

@@ -116,6 +116,9 @@ with any problem in the file nothing changes, the problems are printed with thei
 				for _, w := range r.Warnings {
 					p.line("%s %s", p.paint(yellow, "warning:"), w.Text)
 				}
+				if r.Instead != 0 {
+					p.line("%s %s is as it was when generation %d took its place, which goes on serving until the file changes", p.paint(yellow, "warning:"), r.File, r.Instead)
+				}
 				p.line("%s: generation %d is in force", r.File, r.Generation)
 			})
 		}),

@@ -37,7 +37,7 @@ SIGHUP (or "meridian reload") reads the file again. If anything in it is wrong, 
 		},
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			load := func() (*configs.Config, error) { return loadFile(file) }
-			o := nodeOptions{load: load, file: file, logging: newLogSwitch(c.err)}
+			o := nodeOptions{load: load, file: file, own: absolute(file), logging: newLogSwitch(c.err)}
 			return untilSignal(cmd.Context(), o, func(_ context.Context, n *node) {
 				cfg := n.config.Load()
 				n.logWarnings(cfg.Warnings)

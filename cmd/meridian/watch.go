@@ -76,12 +76,11 @@ func (n *node) watchFiles(ctx context.Context) error {
 // rereadFiles reads changed data files and puts them in force, all of them or nothing. The configuration file itself waits for a
 // reload: somebody may be editing it.
 func (n *node) rereadFiles(ctx context.Context) {
-	select {
-	case <-n.turn:
-		defer func() { n.turn <- struct{}{} }()
-	case <-ctx.Done():
+	done, err := n.takeTurn(ctx)
+	if err != nil {
 		return
 	}
+	defer done()
 	began := time.Now()
 	was := n.config.Load()
 	cfg, files, err := configs.Reread(was)

@@ -141,6 +141,9 @@ func TestTypeSet(t *testing.T) {
 	if got := TypeSetOf(steerable[:]...).String(); got != "A, AAAA, CNAME, SRV, HTTPS, SVCB, TXT and MX" {
 		t.Error(got)
 	}
+	if got := TypeSetOf(wire.TypeMX, wire.TypeNS, wire.TypeAAAA).List(); !slices.Equal(got, []uint16{wire.TypeAAAA, wire.TypeMX}) {
+		t.Error(got)
+	}
 	if TypeSet(0).String() != "" {
 		t.Error("nothing has a name")
 	}

@@ -54,6 +54,16 @@ func TypeSetOf(rrtypes ...uint16) (s TypeSet) {
 // Has reports whether a type is in the set.
 func (s TypeSet) Has(rrtype uint16) bool { return s&bitOf(rrtype) != 0 }
 
+// List returns the members, in the order in which they are named.
+func (s TypeSet) List() (types []uint16) {
+	for _, t := range steerable {
+		if s.Has(t) {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
 // String returns the mnemonics of the set, as in "A, AAAA and TXT".
 func (s TypeSet) String() string {
 	var names []string

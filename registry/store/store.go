@@ -96,6 +96,16 @@ func open(dir string, maxSize int) (*DB, error) {
 	return &DB{bolt: b, path: path, closeWait: closeWait}, nil
 }
 
+// InUse reports whether a process has the file of a directory open. It takes lockWait to say yes.
+func InUse(dir string) bool {
+	b, err := bolt.Open(filepath.Join(dir, FileName), 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+	if err != nil {
+		return errors.Is(err, bolterrors.ErrTimeout)
+	}
+	_ = b.Close() // nothing was written
+	return false
+}
+
 // Path returns the path of the file.
 func (db *DB) Path() string { return db.path }
 
