@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/meridian-gslb/meridian/demand"
+	"github.com/meridian-gslb/meridian/dnsserver"
 )
 
 func TestPlan(t *testing.T) {
@@ -67,5 +68,23 @@ func TestGenerations(t *testing.T) {
 	b.refused(http.MethodPost, "/v1/rollback", `{"to": -1}`, http.StatusBadRequest, "to: ")
 	if code, _ := b.do(http.MethodPost, "/v1/rollback", ""); code != http.StatusOK {
 		t.Errorf("without a body: %d", code)
+	}
+}
+
+// TestExplainAt: which generation is asked about, and by whom, is a number and a network.
+func TestExplainAt(t *testing.T) {
+	b := newBench(t)
+	c := b.serve()
+	var asked Question
+	b.Explain = func(q Question) (dnsserver.Explanation, error) {
+		asked = q
+		return dnsserver.Explanation{}, nil
+	}
+	want := Question{Name: "www.gslb.example", Type: "AAAA", Client: "192.0.2.1", ECS: "198.51.100.0/24", WhatIf: "us=down", At: 7}
+	if _, err := c.Explain(short(t), want); err != nil || asked != want {
+		t.Errorf("%+v %v", asked, err)
+	}
+	for _, at := range []string{"0", "-1", "last", "1.5"} {
+		b.refused(http.MethodGet, "/v1/explain?name=x&at="+at, "", http.StatusBadRequest, "is no generation")
 	}
 }

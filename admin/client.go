@@ -74,11 +74,14 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 func (c *Client) Explain(ctx context.Context, question Question) (x dnsserver.Explanation, err error) {
 	q := url.Values{"name": {question.Name}}
 	for key, value := range map[string]string{
-		"type": question.Type, "client": question.Client, "what_if": question.WhatIf, "resolver": question.Resolver, "view": question.View,
+		"type": question.Type, "client": question.Client, "what_if": question.WhatIf, "resolver": question.Resolver, "view": question.View, "ecs": question.ECS,
 	} {
 		if value != "" {
 			q.Set(key, value)
 		}
+	}
+	if question.At != 0 {
+		q.Set("at", strconv.FormatUint(question.At, 10))
 	}
 	return x, c.query(ctx, http.MethodGet, nil, &x, q, "explain")
 }

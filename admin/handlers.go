@@ -3,6 +3,7 @@ package admin
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/meridian-gslb/meridian/policy"
@@ -27,7 +28,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) getZones(*http.Request) (int, any, error) { return http.StatusOK, s.zones(), nil }
 
-// A Question is what explain is asked: GET /v1/explain?name=&type=&client=&what_if=&resolver=&view=.
+// A Question is what explain is asked: GET /v1/explain?name=&type=&client=&what_if=&resolver=&view=&ecs=&at=.
 type Question struct {
 	Name   string
 	Type   string // "" = A
@@ -36,16 +37,25 @@ type Question struct {
 
 	Resolver string // the address that the query comes from; "" = that of the client
 	View     string // to answer from; "" = the one that the address decides on
+	ECS      string // the client subnet that comes; then Client, if there is no Resolver, is that; "" = Client says it
+	At       uint64 // a kept generation of the configuration; 0 = the one in force
 }
 
 func (s *Server) getExplain(r *http.Request) (int, any, error) {
-	q, err := parameters(r, "name", "type", "client", "what_if", "resolver", "view")
+	q, err := parameters(r, "name", "type", "client", "what_if", "resolver", "view", "ecs", "at")
 	if err != nil {
 		return 0, nil, err
 	}
-	x, err := s.Explain(Question{
+	ask := Question{
 		Name: q.Get("name"), Type: q.Get("type"), Client: q.Get("client"), WhatIf: q.Get("what_if"), Resolver: q.Get("resolver"), View: q.Get("view"),
-	})
+		ECS: q.Get("ecs"),
+	}
+	if at := q.Get("at"); at != "" {
+		if ask.At, err = strconv.ParseUint(at, 10, 64); err != nil || ask.At == 0 {
+			return 0, nil, badRequest("at: %.80q is no generation: a number of /v1/generations is expected", at)
+		}
+	}
+	x, err := s.Explain(ask)
 	if err != nil {
 		e := asError(err)
 		e.Status = http.StatusBadRequest

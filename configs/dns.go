@@ -37,6 +37,8 @@ func (f *file) decodeDNS(v value) {
 			f.cookies(v, &c.Cookies)
 		case "rate_limit":
 			f.rateLimit(v, &c.RateLimit)
+		case "explain_from":
+			c.ExplainFrom = f.prefixes(v)
 		case "proxy_from":
 			c.Proxy = f.prefixes(v)
 		case "resolvers":

@@ -108,7 +108,7 @@ func (s section) keys() []string {
 	case inRoute:
 		return []string{"host", "path", "service", "policy", "protocol", "retries", "timeout"}
 	case inDNS:
-		return []string{"listen", "udp_size", "workers", "tcp", "nsid", "identity", "version", "cookies", "rate_limit", "proxy_from", "resolvers"}
+		return []string{"listen", "udp_size", "workers", "tcp", "nsid", "identity", "version", "cookies", "rate_limit", "proxy_from", "explain_from", "resolvers"}
 	case inTCP:
 		return []string{"connections", "per_client", "idle", "io"}
 	case inCookies:
@@ -188,7 +188,7 @@ func (s section) synonyms() map[string]string {
 	case inRoute:
 		return map[string]string{"prefix": "path", "hostname": "host", "backend": "service", "retry": "retries", "proto": "protocol"}
 	case inDNS:
-		return map[string]string{"address": "listen", "edns_size": "udp_size", "bufsize": "udp_size", "threads": "workers", "hostname": "nsid", "server_id": "identity", "id": "identity", "rrl": "rate_limit", "ratelimit": "rate_limit", "proxy": "proxy_from", "proxy_protocol": "proxy_from", "resolver": "resolvers", "forwarders": "resolvers", "cookie": "cookies"}
+		return map[string]string{"address": "listen", "edns_size": "udp_size", "bufsize": "udp_size", "threads": "workers", "hostname": "nsid", "server_id": "identity", "id": "identity", "rrl": "rate_limit", "ratelimit": "rate_limit", "explain": "explain_from", "proxy": "proxy_from", "proxy_protocol": "proxy_from", "resolver": "resolvers", "forwarders": "resolvers", "cookie": "cookies"}
 	case inCookies:
 		return map[string]string{"active": "secret", "key": "secret", "file": "secret_file", "next": "staging", "previous": "staging", "required": "require"}
 	case inRateLimit:

@@ -35,6 +35,7 @@ type AnswererOptions struct {
 
 	// As in Config.
 	NSID, Identity, Version, Site string
+	ExplainFrom                   []netip.Prefix
 	Cookies                       CookieConfig // Answerers of one server must be given the same secrets; without any, each makes its own
 
 	// Keepalive returns how long a TCP client that asks may leave its connection idle, in units of 100 ms; 0 asks it to close the
@@ -136,7 +137,7 @@ func (a *Answerer) reply(i int, dst []byte, limit int) []byte {
 	}
 	a.options()
 	rcode, done := a.refuse(m.outcome)
-	if !done {
+	if !done && (len(a.ExplainFrom) == 0 || !a.explains()) {
 		rcode = a.resolve()
 	}
 	a.builder.SetRCode(rcode)

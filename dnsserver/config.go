@@ -28,6 +28,10 @@ type Config struct {
 	// RateLimit limits how often one client is answered over UDP. Reconfigure changes it.
 	RateLimit RateConfig
 
+	// ExplainFrom are the networks that are told how an answer comes about: TXT of _explain.NAME explains A of NAME, _mx._explain.NAME its MX.
+	// Default: nobody, for whom there are no such names.
+	ExplainFrom []netip.Prefix
+
 	// Proxy are the networks whose messages and connections begin with a header of the PROXY protocol, version 2, as load balancers
 	// write it. The client that the header names counts for everything; responses go back to the proxy. What comes from here
 	// without a good header is dropped; headers from elsewhere are not understood. Default: none. Reconfigure changes it.

@@ -34,6 +34,7 @@ type sampler struct {
 	_        [64]byte
 	from     atomic.Uint64 // samples read; the gatherer's, as is the next
 	gathered uint64        // answers since every was set
+	taken    []sample      // room for gather
 	ring     [sampleRing]sample
 }
 
@@ -73,25 +74,29 @@ func (s *sampler) take(record string, rrtype uint16, client netip.Prefix, dice u
 	s.since = s.left
 }
 
-// gather calls add with each sample that was taken since the last time, and how many answers it stands for: those for which there was no room, too.
+// gather calls add with each sample that was taken since the last time, and how many answers it stands for: those for which there was no room, too. The
+// ring is emptied first, so that little is lost meanwhile.
 func (s *sampler) gather(add func(x sample, answers float64)) {
-	lost, from, to := s.lost.Swap(0), s.from.Load(), s.to.Load()
 	taken := uint64(0)
-	for i := from; i < to; i++ {
-		taken += uint64(s.ring[i%sampleRing].answers)
-	}
-	if taken == 0 { // the worker was about to say so when the ring was emptied
-		s.lost.Add(lost)
-		return
-	}
-	s.gathered += taken + lost
-	scale := 1 + float64(lost)/float64(taken) // if any is lost, the ring was full
+	from, to := s.from.Load(), s.to.Load()
+	s.taken = s.taken[:0]
 	for i := from; i < to; i++ {
 		x := &s.ring[i%sampleRing]
-		add(*x, float64(x.answers)*scale)
+		taken += uint64(x.answers)
+		s.taken = append(s.taken, *x)
 		*x = sample{} // it holds a part of a snapshot
 	}
 	s.from.Store(to)
+	if taken == 0 {
+		return
+	}
+	lost := s.lost.Swap(0)
+	s.gathered += taken + lost
+	scale := 1 + float64(lost)/float64(taken)
+	for i := range s.taken {
+		add(s.taken[i], float64(s.taken[i].answers)*scale)
+	}
+	clear(s.taken)
 }
 
 // adapt has so many samples taken in future that sampleAim come until the next call.

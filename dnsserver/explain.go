@@ -15,27 +15,34 @@ import (
 
 // An Explanation is one answer and how it came about. Its JSON form is what people and programs are shown.
 type Explanation struct {
-	Name    string        `json:"name"` // as asked, lower case, with the final dot
-	Type    string        `json:"type"`
-	Client  string        `json:"client,omitempty"`  // as asked; empty = unknown
-	View    string        `json:"view,omitempty"`    // what the client sees; empty = the zones of no view
-	Zone    string        `json:"zone,omitempty"`    // that holds the last name of the chain; empty = none of ours
-	Record  string        `json:"record,omitempty"`  // the owner in the zone that decided: the name itself, a wildcard, a delegation
-	Chain   []string      `json:"chain,omitempty"`   // the aliases followed, first to last, then where they lead
-	Kind    string        `json:"kind"`              // what the lookup found, e.g. "steered", "no such name"
-	RCode   string        `json:"rcode"`             // e.g. "NOERROR"
-	Service string        `json:"service,omitempty"` // if steered
-	Policy  string        `json:"policy,omitempty"`  // if steered
-	Trace   *policy.Trace `json:"trace,omitempty"`   // if steered: every stage
+	Name     string        `json:"name"` // as asked, lower case, with the final dot
+	Type     string        `json:"type"`
+	Client   string        `json:"client,omitempty"`   // as asked; empty = unknown
+	Resolver string        `json:"resolver,omitempty"` // where the query comes from, if that was asked; empty = from the client
+	Located  string        `json:"located,omitempty"`  // if steered and there is a client: by what it was looked for, e.g. "the client subnet"
+	View     string        `json:"view,omitempty"`     // what the client sees; empty = the zones of no view
+	Zone     string        `json:"zone,omitempty"`     // that holds the last name of the chain; empty = none of ours
+	Record   string        `json:"record,omitempty"`   // the owner in the zone that decided: the name itself, a wildcard, a delegation
+	Chain    []string      `json:"chain,omitempty"`    // the aliases followed, first to last, then where they lead
+	Kind     string        `json:"kind"`               // what the lookup found, e.g. "steered", "no such name"
+	RCode    string        `json:"rcode"`              // e.g. "NOERROR"
+	Service  string        `json:"service,omitempty"`  // if steered
+	Policy   string        `json:"policy,omitempty"`   // if steered
+	Trace    *policy.Trace `json:"trace,omitempty"`    // if steered: every stage
 
 	Variants []VariantTrace `json:"variants,omitempty"` // of names on the way that have some: those that were looked at
 	Fallback string         `json:"fallback,omitempty"` // the service that answers for Service; Trace is of it
 	Tried    []policy.Trace `json:"tried,omitempty"`    // services of which not enough is up, Service first
 
-	Answers []string `json:"answers"`         // the answer section in presentation form
-	TTL     uint32   `json:"ttl"`             // seconds an answer may be kept, negative ones included; 0 = not at all
-	Scope   uint8    `json:"scope"`           // client subnet prefix length that the answer holds for; 0 = everybody
-	Notes   []string `json:"notes,omitempty"` // what a person might wonder about
+	Answers    []string         `json:"answers"`               // the answer section in presentation form
+	TTL        uint32           `json:"ttl"`                   // seconds an answer may be kept, negative ones included; 0 = not at all
+	Scope      uint8            `json:"scope"`                 // client subnet prefix length that the answer holds for; 0 = everybody
+	TTLSteps   []string         `json:"ttl_steps,omitempty"`   // if steered: how the TTL of the steered record came about
+	ScopeSteps []string         `json:"scope_steps,omitempty"` // and the scope
+	Varies     []string         `json:"varies,omitempty"`      // why the same question may be answered otherwise, things being as they are; none = it is not
+	Odds       []Odds           `json:"odds,omitempty"`        // if it is: of the endpoints that may be in the answer
+	Health     []EndpointHealth `json:"health,omitempty"`      // of the endpoints of the service; who asks for the Explanation adds it
+	Notes      []string         `json:"notes,omitempty"`       // what a person might wonder about
 }
 
 // A VariantTrace is one variant of a name, and whether it answers.
@@ -62,7 +69,7 @@ type Question struct {
 }
 
 // Explain answers a question as an Answerer would over TCP, by the same code, and says why. It draws no dice: where an answer is drawn,
-// the same is shown each time, and the trace has the odds.
+// the same is shown each time, and the odds are said.
 func Explain(s *registry.Snapshot, q Question) Explanation {
 	name, rrtype, clientPrefix := q.Name, q.Type, q.Client
 	if q.View != "" {
@@ -85,6 +92,9 @@ func Explain(s *registry.Snapshot, q Question) Explanation {
 	if clientPrefix.IsValid() {
 		x.Client = clientPrefix.String()
 	}
+	if q.Resolver.IsValid() {
+		x.Resolver = q.Resolver.String()
+	}
 	if _, refused := a.refuse(wire.Good); refused {
 		x.noteRefused(rrtype)
 	} else {
@@ -104,7 +114,8 @@ func Explain(s *registry.Snapshot, q Question) Explanation {
 			trace := s.Plan.Explain(a.asked, s.Health)
 			x.Trace = &trace
 			x.noteManner(s, a)
-			x.noteSteered(a, clientPrefix)
+			x.noteSteered(a, &q)
+			x.why(a)
 		} else {
 			x.note("service %s has no endpoint that answers type %s", x.Service, x.Type)
 		}
@@ -273,7 +284,11 @@ func (x *Explanation) noteManner(s *registry.Snapshot, a *Answerer) {
 }
 
 // noteSteered adds what the trace alone does not say.
-func (x *Explanation) noteSteered(a *Answerer, clientPrefix netip.Prefix) {
+func (x *Explanation) noteSteered(a *Answerer, q *Question) {
+	x.Located = "the resolver's address"
+	if a.client.asked.IsValid() {
+		x.Located = "the client subnet"
+	}
 	if a.decided.Reason == policy.ReasonFailOpen {
 		x.note("nothing usable is left, so every endpoint counts as up")
 	}
@@ -287,10 +302,15 @@ func (x *Explanation) noteSteered(a *Answerer, clientPrefix netip.Prefix) {
 		x.note("what is drawn stays so for %d s for this client and all types, as HTTPS, SVCB or SRV must agree with addresses", policy.JointSeconds)
 	}
 	switch {
-	case !clientPrefix.IsValid():
+	case q.Resolver.IsValid():
+		if q.Client.IsValid() && !a.client.asked.IsValid() {
+			x.note("the client subnet %s says nothing of where the client is; the resolver's address counts", q.Client)
+		}
+	case !q.Client.IsValid():
+		x.Located = ""
 		x.note("no client given: its place is unknown")
 	case !a.client.asked.IsValid():
-		x.note("%s is no network that a client subnet may speak for: it is taken for the resolver's address, and the scope is 0", clientPrefix)
+		x.note("%s is no network that a client subnet may speak for: it is taken for the resolver's address, and the scope is 0", q.Client)
 	}
 }
 

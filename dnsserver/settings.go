@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	crand "crypto/rand"
+	"net/netip"
 	"reflect"
 )
 
@@ -12,6 +13,7 @@ type settings struct {
 	proxies proxies
 
 	nsid, identity, version, site string
+	explainFrom                   []netip.Prefix
 	cookies                       CookieConfig
 	secret                        [16]byte // of a process that was given none
 }
@@ -24,6 +26,7 @@ func (s *settings) next(cfg Config) *settings {
 	}
 	n.proxies = newProxies(cfg.Proxy)
 	n.nsid, n.identity, n.version, n.site = cfg.NSID[:min(len(cfg.NSID), maxNSID)], cfg.Identity, cfg.Version, cfg.Site
+	n.explainFrom = cfg.ExplainFrom
 	if n.secret == [16]byte{} {
 		crand.Read(n.secret[:]) // never fails
 	}
@@ -33,7 +36,7 @@ func (s *settings) next(cfg Config) *settings {
 	return &n
 }
 
-// Reconfigure puts those settings in force that can change while the Server runs: RateLimit, Proxy, Cookies and what
+// Reconfigure puts those settings in force that can change while the Server runs: RateLimit, Proxy, Cookies, ExplainFrom and what
 // it tells of itself. It leaves all others alone.
 // Connections that are open go on as they began. It may be called at any time, from one goroutine at a time.
 func (s *Server) Reconfigure(cfg Config) {
@@ -58,5 +61,6 @@ func (a *Answerer) take(s *settings) {
 	if a.Transport == UDP { // a connection has one header, which it takes off itself
 		a.proxies = s.proxies
 	}
+	a.ExplainFrom = s.explainFrom
 	a.NSID, a.Identity, a.Version, a.Site, a.Cookies = s.nsid, s.identity, s.version, s.site, s.cookies
 }

@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -18,7 +19,8 @@ func TestSettings(t *testing.T) {
 	}{
 		{CookieConfig{}, "one"}, {CookieConfig{Require: true}, "two"}, {CookieConfig{Secrets: given}, ""}, {CookieConfig{Off: true}, "x"}, {CookieConfig{}, "x"},
 	} {
-		s.Reconfigure(Config{NSID: step.nsid, Cookies: step.cookies})
+		explain := []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10}), i)}
+		s.Reconfigure(Config{NSID: step.nsid, Cookies: step.cookies, ExplainFrom: explain})
 		for _, a := range []*Answerer{a, b} {
 			a.begin()
 			want := step.cookies.Secrets
@@ -27,6 +29,9 @@ func TestSettings(t *testing.T) {
 					made = a.Cookies.Secrets
 					want = made
 				}
+			}
+			if !slices.Equal(a.ExplainFrom, explain) {
+				t.Errorf("step %d: explained to %v", i, a.ExplainFrom)
 			}
 			if a.NSID != step.nsid || a.Cookies.Require != step.cookies.Require || a.Cookies.Off != step.cookies.Off || !slices.Equal(a.Cookies.Secrets, want) {
 				t.Errorf("step %d: %q, %+v", i, a.NSID, a.Cookies)

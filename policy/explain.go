@@ -2,8 +2,10 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // A Trace is a Decision with the reason of every step. Its JSON form is what people and programs are shown.
@@ -33,6 +35,35 @@ type ClientTrace struct {
 	Regions   []string `json:"regions,omitempty"`   // narrowest first: the order in which geo stages look for a rule
 	Databases []string `json:"databases,omitempty"` // geo databases that say something of it
 	Radius    float64  `json:"radius_km,omitempty"` // accuracy of the coordinates, as a database says it; if it is too large, At is not there
+}
+
+// Where says in a few words where the client is, and from what.
+func (c *ClientTrace) Where() string {
+	var parts []string
+	if c.Network != "" {
+		parts = append(parts, "in network "+c.Network)
+	}
+	if c.Site != "" {
+		parts = append(parts, "at site "+c.Site)
+	}
+	if len(c.Regions) > 1 {
+		parts = append(parts, "regions "+strings.Join(c.Regions, ", "))
+	} else if c.Region != "" {
+		parts = append(parts, "region "+c.Region)
+	}
+	switch {
+	case c.At != nil:
+		parts = append(parts, fmt.Sprintf("at %.2f,%.2f", c.At.Lat, c.At.Lon))
+	case c.Radius > 0:
+		parts = append(parts, fmt.Sprintf("coordinates too inaccurate (%.0f km)", c.Radius))
+	}
+	if len(c.Databases) > 0 {
+		parts = append(parts, "by "+strings.Join(c.Databases, " and "))
+	}
+	if len(parts) == 0 {
+		return cmp.Or(c.Address, "unknown") + ": no configured network holds it"
+	}
+	return strings.Join(parts, ", ")
 }
 
 // A StageTrace is what one stage did.

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/meridian-gslb/meridian/admin"
-	"github.com/meridian-gslb/meridian/dnsserver"
-	"github.com/meridian-gslb/meridian/dnsserver/wire"
 	"github.com/meridian-gslb/meridian/registry"
 	"github.com/meridian-gslb/meridian/registry/source/embedded"
 )
@@ -21,9 +17,7 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Plan: n.plan, Apply: n.apply, Generations: n.generations, Rollback: n.rollback, Probe: n.probe, Demo: demo,
 		GeoData: func() []string { return outdated(n.config.Load().Databases, time.Now()) },
 		Aliases: n.outside.Problems,
-		Explain: func(q admin.Question) (dnsserver.Explanation, error) {
-			return explain(n.registry, q)
-		},
+		Explain: n.explain,
 	}
 	if n.consul != nil {
 		o.Sources = func() []registry.SourceStatus { return []registry.SourceStatus{n.consul.Status()} }
@@ -101,49 +95,6 @@ func (n *node) traffic() map[string]admin.Traffic {
 		}
 	}
 	return out
-}
-
-// explain reads a question as a person writes it and explains its answer. The error says which part cannot be read.
-func explain(r *registry.Registry, q admin.Question) (dnsserver.Explanation, error) {
-	n, err := wire.ParseName(q.Name)
-	if err != nil {
-		return dnsserver.Explanation{}, badInput("%q is not a name: %s", q.Name, strings.TrimPrefix(err.Error(), "wire: "))
-	}
-	t, err := dnsserver.ParseType(cmp.Or(q.Type, "A"))
-	if err != nil {
-		return dnsserver.Explanation{}, badInput("%s", strings.TrimPrefix(err.Error(), "dnsserver: "))
-	}
-	var prefix netip.Prefix
-	if q.Client != "" {
-		if prefix, err = parseClient(q.Client); err != nil {
-			return dnsserver.Explanation{}, err
-		}
-	}
-	var resolver netip.Addr
-	if q.Resolver != "" {
-		if resolver, err = netip.ParseAddr(q.Resolver); err != nil || resolver.Zone() != "" {
-			return dnsserver.Explanation{}, badInput("%q is not the address of a resolver", q.Resolver)
-		}
-	}
-	s := r.Snapshot()
-	if _, ok := s.Zones.View(q.View); !ok {
-		return dnsserver.Explanation{}, badInput("there is no view %q; there is %s", q.View, cmpOr(strings.Join(s.Zones.Views(), ", "), "none"))
-	}
-	if q.WhatIf != "" {
-		suppositions, err := r.ParseSuppositions(q.WhatIf)
-		if err != nil {
-			return dnsserver.Explanation{}, badInput("what if: %s", strings.TrimPrefix(err.Error(), "registry: "))
-		}
-		s = s.Suppose(suppositions)
-	}
-	x := dnsserver.Explain(s, dnsserver.Question{Name: n, Type: t, Client: prefix, Resolver: resolver, View: q.View})
-	if q.WhatIf != "" {
-		x.Notes = append(x.Notes, "this is what would be answered if "+q.WhatIf)
-	}
-	if q.Client == "" && q.Resolver == "" && x.Trace != nil { // the address that stands for "nothing is known" is nobody's
-		x.Trace.Client.Prefix, x.Trace.Client.Address = "", ""
-	}
-	return x, nil
 }
 
 // parseClient reads an address, as a prefix of full length, or a prefix.

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -245,6 +247,48 @@ func TestWorse(t *testing.T) {
 	} {
 		if got := c.after.worse(c.before); got != c.want {
 			t.Errorf("%v after %v: worse %v, want %v", c.after, c.before, got, c.want)
+		}
+	}
+}
+
+// TestExplainHealth: each endpoint has its state, since when and by whose word.
+func TestExplainHealth(t *testing.T) {
+	n, d := runDev(t)
+	if _, err := d.Switch("us-east-1", false); err != nil {
+		t.Fatal(err)
+	}
+	client, err := admin.NewClient(n.about().Listen.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := client.Resolve(t.Context(), "ap-south-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Override(t.Context(), target, admin.OverrideRequest{Reason: "new disk", By: "kim"}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"web/us-east-1": `down http probe of 127.0.2.1:\d+, the last \d+ bad: .+`, "web/ap-south-1": "drained override of endpoint/web/ap-south-1 by kim: new disk",
+		"web/eu-west-1": `up http probe of 127.0.1.1:\d+, the last \d+ good`,
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		x, err := client.Explain(t.Context(), admin.Question{Name: "www.gslb.example", ECS: "198.51.100.0/24", Client: "192.0.2.53"})
+		if err != nil || len(x.Health) != 6 || x.Client != "198.51.100.0/24" {
+			t.Fatalf("%+v %v", x, err)
+		}
+		bad := ""
+		for _, h := range x.Health {
+			got := h.State.String() + " " + h.By
+			if pattern := want[h.Endpoint]; !regexp.MustCompile("^" + pattern).MatchString(got) {
+				bad = h.Endpoint + ": " + got
+			}
+		}
+		if bad == "" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(bad)
 		}
 	}
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +14,6 @@ import (
 	"github.com/meridian-gslb/meridian/admin"
 	"github.com/meridian-gslb/meridian/dnsserver"
 	"github.com/meridian-gslb/meridian/policy"
-	"github.com/meridian-gslb/meridian/registry"
 )
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -173,22 +172,26 @@ func ago(since, now time.Time) string {
 }
 
 func (c *cli) explainCommand() *cobra.Command {
-	var client, resolver, view, file string
+	var client, resolver, view, ecs, file string
+	var at uint64
 	var whatIf []string
 	cmd := &cobra.Command{
-		Use:   "explain NAME [TYPE] [--client ADDR] [--resolver ADDR] [--view NAME] [--what-if NAME=STATE,…]",
+		Use:   "explain NAME [TYPE] [--client ADDR] [--resolver ADDR] [--ecs NETWORK] [--view NAME] [--what-if NAME=STATE,…]",
 		Short: "Say what would be answered, and why",
 		Long: `Answers a question as the DNS server would, by the same code, and shows every stage of the decision: where the client
-was found, which endpoints each stage kept and dropped and why, the odds of what is drawn, the TTL, and the client-subnet scope for
-which the answer holds. The client is an address or a network. With --resolver the query comes from there, and the client, if any, is
-the client subnet that it sends. Where there are views, the address that the query comes from decides, or --view.
+was found, which endpoints each stage kept and dropped and why, the odds of what is drawn, how the TTL came about, the client-subnet scope for
+which the answer holds, and the health of each endpoint, since when and by whose word. The client is an address or a network. With --resolver the query comes from there, and the client, if any, is
+the client subnet that it sends; with --ecs that is the client subnet, as it comes, and --client the resolver. Where there are views, the address that the query comes from decides, or --view.
 
+With --at it says what an older configuration would answer, of those that "rollback --list" shows.
 With --what-if it says what would be answered if sites, services or endpoints were up, down or drained.
 
 It asks the running process; with -c it reads a file instead, and everything counts as up.`,
 		Example: `  meridian explain www.gslb.example
   meridian explain www.gslb.example AAAA --client 2001:db8:2::/48
+  meridian explain www.gslb.example --client 192.0.2.53 --ecs 198.51.100.0/24
   meridian explain www.gslb.example --client 198.51.100.7 --what-if us-east=down
+  meridian explain www.gslb.example --client 198.51.100.7 --at 7
   meridian explain www.gslb.example -c meridian.yaml --client 198.51.100.7`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
@@ -204,7 +207,10 @@ It asks the running process; with -c it reads a file instead, and everything cou
 			rrtype = args[1]
 		}
 		var x dnsserver.Explanation
-		q := admin.Question{Name: args[0], Type: rrtype, Client: client, Resolver: resolver, View: view, WhatIf: strings.Join(whatIf, ",")}
+		q := admin.Question{Name: args[0], Type: rrtype, Client: client, Resolver: resolver, View: view, ECS: ecs, At: at, WhatIf: strings.Join(whatIf, ",")}
+		if file != "" && at != 0 {
+			return badInput("--at is about the configurations that a running process keeps; leave out -c")
+		}
 		err := c.ask(func(ctx context.Context, api *admin.Client, _ []string) (err error) {
 			if file != "" {
 				x, err = explainFile(file, q)
@@ -220,6 +226,8 @@ It asks the running process; with -c it reads a file instead, and everything cou
 	})
 	cmd.Flags().StringVar(&client, "client", "", "address or network of the client (default: nothing is known of it)")
 	cmd.Flags().StringVar(&resolver, "resolver", "", "address that the query comes from (default: that of the client)")
+	cmd.Flags().StringVar(&ecs, "ecs", "", "client subnet of the query; then --client is the address of the resolver")
+	cmd.Flags().Uint64Var(&at, "at", 0, "explain by this kept generation of the configuration")
 	cmd.Flags().StringVar(&view, "view", "", "view to answer from (default: the one of the address that the query comes from)")
 	cmd.Flags().StringVarP(&file, "config", "c", "", "explain what this file would answer, without a running process")
 	cmd.Flags().StringSliceVar(&whatIf, "what-if", nil, "suppose states, such as us-east=down,web/eu-1=drained (up, down, drained, unknown)")
@@ -227,19 +235,12 @@ It asks the running process; with -c it reads a file instead, and everything cou
 	return cmd
 }
 
-// explainFile explains by a configuration file alone.
-func explainFile(file string, q admin.Question) (dnsserver.Explanation, error) {
-	cfg, err := loadFile(file)
-	if err != nil {
-		return dnsserver.Explanation{}, err
-	}
-	r := registry.New(registry.Options{Log: slog.New(slog.DiscardHandler)})
-	r.Apply(cfg.Compiled)
-	return explain(r, q)
-}
-
 func printExplanation(p *printer, x *dnsserver.Explanation) {
-	p.line("%s %s  for %s", p.paint(bold, x.Name), x.Type, cmpOr(x.Client, "a client nothing is known of"))
+	who := cmp.Or(x.Client, "a client nothing is known of")
+	if x.Resolver != "" {
+		who += " by resolver " + x.Resolver
+	}
+	p.line("%s %s  for %s", p.paint(bold, x.Name), x.Type, who)
 	if x.View != "" {
 		p.line("  view     %s", x.View)
 	}
@@ -249,7 +250,7 @@ func printExplanation(p *printer, x *dnsserver.Explanation) {
 	}
 	p.line("  record   %s (%s)", dash(x.Record), x.Kind)
 	for _, v := range x.Variants {
-		p.line("  variant  of %s, for %s: %s", v.Name, cmpOr(v.When, "all others"), cmpOr(v.Why, "answers"))
+		p.line("  variant  of %s, for %s: %s", v.Name, cmp.Or(v.When, "all others"), cmp.Or(v.Why, "answers"))
 	}
 	if t := x.Trace; t != nil {
 		p.line("  service  %s, policy %s", x.Service, x.Policy)
@@ -262,8 +263,12 @@ func printExplanation(p *printer, x *dnsserver.Explanation) {
 		if x.Fallback != "" {
 			p.line("  fallback %s, policy %s", t.Service, t.Policy)
 		}
-		if x.Client != "" {
-			p.line("  client   %s", whereabouts(&t.Client))
+		if x.Client != "" || x.Resolver != "" {
+			by := ""
+			if x.Located != "" {
+				by = ", by " + x.Located
+			}
+			p.line("  client   %s%s", t.Client.Where(), by)
 		}
 		for i, stage := range t.Stages {
 			printStage(p, "  ", i, &stage)
@@ -274,44 +279,25 @@ func printExplanation(p *printer, x *dnsserver.Explanation) {
 		p.line("  %s", p.paint(green, a))
 	}
 	p.line("  %s, TTL %d s, scope /%d", x.RCode, x.TTL, x.Scope)
+	for _, steps := range []struct {
+		what string
+		list []string
+	}{{"ttl", x.TTLSteps}, {"scope", x.ScopeSteps}, {"varies", x.Varies}} {
+		if len(steps.list) > 0 {
+			p.line("  %-6s %s", steps.what, strings.Join(steps.list, "; "))
+		}
+	}
+	for _, o := range x.Odds {
+		p.line("    %s  first %.1f %%, in the answer %.1f %%", o.Endpoint, 100*o.First, 100*o.Listed)
+	}
+	var rows [][]string
+	for _, h := range x.Health {
+		rows = append(rows, []string{h.Endpoint, h.State.String(), (time.Duration(h.Age) * time.Second).String(), h.By})
+	}
+	p.section([]string{"ENDPOINT", "STATE", "FOR", "BY"}, rows)
 	for _, n := range x.Notes {
 		p.line("  note: %s", n)
 	}
-}
-
-func cmpOr(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
-func whereabouts(c *policy.ClientTrace) string {
-	var parts []string
-	if c.Network != "" {
-		parts = append(parts, "in network "+c.Network)
-	}
-	if c.Site != "" {
-		parts = append(parts, "at site "+c.Site)
-	}
-	if len(c.Regions) > 1 {
-		parts = append(parts, "regions "+strings.Join(c.Regions, ", "))
-	} else if c.Region != "" {
-		parts = append(parts, "region "+c.Region)
-	}
-	switch {
-	case c.At != nil:
-		parts = append(parts, fmt.Sprintf("at %.2f,%.2f", c.At.Lat, c.At.Lon))
-	case c.Radius > 0:
-		parts = append(parts, fmt.Sprintf("coordinates too inaccurate (%.0f km)", c.Radius))
-	}
-	if len(c.Databases) > 0 {
-		parts = append(parts, "by "+strings.Join(c.Databases, " and "))
-	}
-	if len(parts) == 0 {
-		return cmpOr(c.Address, "unknown") + ": no configured network holds it"
-	}
-	return strings.Join(parts, ", ")
 }
 
 // printStage prints a stage behind an indent, and what is inside its branches behind a deeper one.

@@ -200,7 +200,7 @@ func TestPrintExplanation(t *testing.T) {
 	if !strings.Contains(b.String(), "a client nothing is known of") || !strings.Contains(b.String(), "NXDOMAIN") {
 		t.Errorf("\n%s", b.String())
 	}
-	if got := whereabouts(&policy.ClientTrace{Address: "192.0.2.1"}); got != "192.0.2.1: no configured network holds it" {
+	if got := (&policy.ClientTrace{Address: "192.0.2.1"}).Where(); got != "192.0.2.1: no configured network holds it" {
 		t.Errorf("whereabouts: %s", got)
 	}
 }

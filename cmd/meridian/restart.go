@@ -64,7 +64,7 @@ func change(was, now configs.Written) string {
 }
 
 // reloadable are the settings of DNS that dnsserver.Server.Reconfigure changes.
-var reloadable = []string{"nsid", "identity", "version", "cookies", "rate_limit", "proxy_from"}
+var reloadable = []string{"nsid", "identity", "version", "cookies", "rate_limit", "proxy_from", "explain_from"}
 
 // changedSettings returns the settings of a section whose fields differ between two pointers to the same struct, or the section if
 // only one of them is there.
