@@ -40,6 +40,8 @@ func (s *Server) routes() map[string]handler {
 		"GET /v1/explain":                  s.getExplain,
 		"GET /v1/resolve":                  s.getResolve,
 		"GET /v1/demand":                   s.getDemand,
+		"GET /v1/answers":                  s.getAnswers,
+		"POST /v1/replay":                  s.postReplay,
 		"GET /v1/overrides":                s.getOverrides,
 		"PUT /v1/overrides/{target...}":    s.putOverride,
 		"DELETE /v1/overrides/{target...}": s.deleteOverride,

@@ -88,6 +88,16 @@ func (c *Client) Explain(ctx context.Context, question Question) (x dnsserver.Ex
 
 // Demand returns who asks for steered names: of one name, or of all if name is ""; the largest entries only if limit is more than 0.
 func (c *Client) Demand(ctx context.Context, name string, limit int) (r demand.Report, err error) {
+	return r, c.query(ctx, http.MethodGet, nil, &r, firstOf(name, limit), "demand")
+}
+
+// Answers returns some of the last steered answers, the newest first: of one name, or of all if name is ""; the first only if limit is more than 0.
+func (c *Client) Answers(ctx context.Context, name string, limit int) (list []dnsserver.Record, err error) {
+	return list, c.query(ctx, http.MethodGet, nil, &list, firstOf(name, limit), "answers")
+}
+
+// firstOf are the parameters of a list.
+func firstOf(name string, limit int) url.Values {
 	q := url.Values{}
 	if name != "" {
 		q.Set("name", name)
@@ -95,7 +105,12 @@ func (c *Client) Demand(ctx context.Context, name string, limit int) (r demand.R
 	if limit > 0 {
 		q.Set("limit", strconv.Itoa(limit))
 	}
-	return r, c.query(ctx, http.MethodGet, nil, &r, q, "demand")
+	return q
+}
+
+// Replay decides a recorded answer again.
+func (c *Client) Replay(ctx context.Context, record dnsserver.Record) (r Replayed, err error) {
+	return r, c.do(ctx, http.MethodPost, record, &r, "replay")
 }
 
 // Resolve returns the target that a person means by a name.

@@ -48,7 +48,9 @@ type Options struct {
 	Generations  func() ([]Generation, error) // that are kept, the newest first
 	Rollback     func(ctx context.Context, to uint64) (RolledBack, error)
 	Explain      func(Question) (dnsserver.Explanation, error)
-	Demand       func() demand.Report // who asks for what; nil: DNS is not served
+	Demand       func() demand.Report      // who asks for what; nil: DNS is not served
+	Answers      func() []dnsserver.Record // some of the last, the newest first; nil: DNS is not served
+	Replay       func(dnsserver.Record) (Replayed, error)
 
 	Demo Demo // the backends of "meridian dev"; nil: there are none, and no paths for them
 }

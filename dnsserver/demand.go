@@ -4,7 +4,8 @@ import (
 	"context"
 	"math/bits"
 	"math/rand/v2"
-	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/meridian-gslb/meridian/demand"
+	"github.com/meridian-gslb/meridian/dnsserver/zone"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/registry"
 )
 
 // What a Server remembers of who asks for steered names.
@@ -20,6 +24,9 @@ const (
 	gatherTime  = time.Second // how often samples are gathered
 	sampleRing  = 512         // samples that have room until then, of each Answerer
 	sampleAim   = 128         // samples to take in that time, of each Answerer, if it has so much to do
+	recordAim   = 8           // samples that become Records, of each Answerer in that time
+	keptRecords = 1024        // the last ones
+	recordRoom  = 128         // the most endpoints of a service whose answers are recorded: each Record names them all
 )
 
 // A sampler notes some of the steered answers of one Answerer: one of every few, as many as are enough for a picture. The worker alone writes, and
@@ -38,12 +45,13 @@ type sampler struct {
 	ring     [sampleRing]sample
 }
 
-// A sample is one answer, for as many as it stands for.
+// A sample is one answer, for as many as it stands for. Until it is gathered it holds the snapshot.
 type sample struct {
-	record  string // a part of the snapshot until it is gathered
-	rrtype  uint16
-	answers uint32
-	client  netip.Prefix
+	snapshot *registry.Snapshot
+	steer    *zone.Steer
+	asked    policy.Query
+	rrtype   uint16
+	answers  uint32
 }
 
 func newSampler() *sampler {
@@ -56,20 +64,20 @@ func newSampler() *sampler {
 func (a *Answerer) sample() {
 	if s := a.sampler; s != nil {
 		if s.left--; s.left == 0 {
-			s.take(a.steered.Record, a.rrtype, a.client.prefix, a.asked.Dice)
+			s.take(a)
 		}
 	}
 }
 
 // take takes a sample, if there is room, and draws when the next is due: at random, so that it does not fall into step with the queries.
-func (s *sampler) take(record string, rrtype uint16, client netip.Prefix, dice uint64) {
+func (s *sampler) take(a *Answerer) {
 	if to := s.to.Load(); to-s.from.Load() < sampleRing {
-		s.ring[to%sampleRing] = sample{record, rrtype, s.since, client}
+		s.ring[to%sampleRing] = sample{a.snapshot, a.steered, a.asked, a.rrtype, s.since}
 		s.to.Store(to + 1)
 	} else {
 		s.lost.Add(uint64(s.since))
 	}
-	draw, _ := bits.Mul64(dice*0x9e3779b97f4a7c15, 2*uint64(s.every.Load())-1)
+	draw, _ := bits.Mul64(a.asked.Dice*0x9e3779b97f4a7c15, 2*uint64(s.every.Load())-1)
 	s.left = 1 + uint32(draw)
 	s.since = s.left
 }
@@ -84,7 +92,7 @@ func (s *sampler) gather(add func(x sample, answers float64)) {
 		x := &s.ring[i%sampleRing]
 		taken += uint64(x.answers)
 		s.taken = append(s.taken, *x)
-		*x = sample{} // it holds a part of a snapshot
+		*x = sample{}
 	}
 	s.from.Store(to)
 	if taken == 0 {
@@ -112,6 +120,35 @@ type gatherer struct {
 	mu       sync.Mutex // guards what follows
 	sketch   *demand.Sketch
 	samplers []*sampler
+	records  []Record // a ring
+	next     int      // where the next one goes
+	scratch  policy.Scratch
+}
+
+// Answers returns some of the last steered answers, the newest first: all of a server with little to do, of one with much a sample. They hold what it
+// takes to replay them.
+func (s *Server) Answers() []Record {
+	g := &s.demand
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gather(time.Now().Unix())
+	out := append(slices.Clone(g.records[g.next:]), g.records[:g.next]...)
+	slices.Reverse(out)
+	return out
+}
+
+// keep keeps a Record of a sample.
+func (g *gatherer) keep(x sample) {
+	if len(x.snapshot.Plan.Endpoints(x.asked.Service)) > recordRoom {
+		return
+	}
+	r := newRecord(x.snapshot, strings.Clone(x.steer.Record), x.rrtype, x.asked, &g.scratch)
+	if len(g.records) < keptRecords {
+		g.records = append(g.records, r)
+		return
+	}
+	g.records[g.next] = r
+	g.next = (g.next + 1) % keptRecords
 }
 
 // Demand returns who asks for which steered names: the records, with names of wildcards as such, the networks of the clients, and how often.
@@ -122,10 +159,15 @@ func (s *Server) Demand() demand.Report {
 // gather takes in what was sampled. Callers hold mu.
 func (g *gatherer) gather(now int64) {
 	for _, s := range g.samplers {
+		n := s.to.Load() - s.from.Load()
 		s.gather(func(x sample, answers float64) {
-			g.sketch.Add(demand.Key{Name: x.record, Type: dns.Type(x.rrtype).String(), Client: demand.Network(x.client)}, answers, now, rand.Uint64())
+			g.sketch.Add(demand.Key{Name: x.steer.Record, Type: dns.Type(x.rrtype).String(), Client: demand.Network(x.asked.Client)}, answers, now, rand.Uint64())
+			if n <= recordAim || rand.Uint64N(n) < recordAim {
+				g.keep(x)
+			}
 		})
 	}
+	g.scratch.Forget()
 }
 
 // report returns the demand at a time.

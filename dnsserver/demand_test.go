@@ -10,6 +10,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/meridian-gslb/meridian/demand"
+	"github.com/meridian-gslb/meridian/policy"
+	"github.com/meridian-gslb/meridian/registry"
 )
 
 // sampled returns an Answerer of the test world that is sampled, and what gathers.
@@ -133,6 +135,80 @@ func TestDemandOfServer(t *testing.T) {
 	r := s.Demand()
 	if len(r.Entries) != 1 || r.Entries[0].Client != netip.MustParsePrefix("192.0.2.0/24") || math.Abs(r.Queries*r.Window-2) > 0.01 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestRecordedAnswers: the last answers are there, the newest first, and each says what was decided and replays.
+func TestRecordedAnswers(t *testing.T) {
+	a, g := sampled(t)
+	s := &Server{}
+	s.demand.sketch, s.demand.samplers = g.sketch, g.samplers
+	for i := range keptRecords + 30 {
+		name := []string{"all.gslb.example", "v4.gslb.example"}[i%2]
+		m := answer(t, a, query(name, dns.TypeA, subnet(fmt.Sprintf("198.51.%d.0/24", i%256))))
+		list := s.Answers()
+		r := list[0]
+		if want := min(i+1, keptRecords); len(list) != want || r.Name != name || r.Type != "A" || r.Client.String() != fmt.Sprintf("198.51.%d.0/24", i%256) || r.Snapshot != 1 {
+			t.Fatalf("answer %d: %d records, want %d: %+v", i, len(list), want, r)
+		}
+		if _, same, err := r.Replay(a.snapshot.Plan); !same || err != nil {
+			t.Fatalf("%+v: %v", r, err)
+		}
+		if id, _ := a.snapshot.Plan.EndpointByName(r.Endpoints[0]); a.snapshot.Plan.Endpoint(id).V4.String() != m.Answer[0].(*dns.A).A.String() {
+			t.Fatalf("%v answered, %+v recorded", m.Answer[0], r)
+		}
+	}
+	list := s.Answers()
+	if list[keptRecords-1].Client.String() != "198.51.30.0/24" {
+		t.Errorf("the oldest: %+v", list[keptRecords-1])
+	}
+	r := list[0]
+	r.Dice++ // of two endpoints that are drawn, some dice have the other first
+	differs := false
+	for range 20 {
+		r.Dice = r.Dice*0x9e3779b97f4a7c15 + 1
+		_, same, err := r.Replay(a.snapshot.Plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		differs = differs || !same
+	}
+	if !differs {
+		t.Error("whatever the dice, the answer is said to be the same")
+	}
+	for _, bad := range []Record{{Service: "x"}, {Service: "web", Policy: "x"}, {Service: "web", Policy: "near", Family: "x"}} {
+		if _, same, err := bad.Replay(a.snapshot.Plan); err == nil || same {
+			t.Errorf("%+v", bad)
+		}
+	}
+}
+
+// TestManyAnswers: of many answers a few are recorded, and none of services that are too large.
+func TestManyAnswers(t *testing.T) {
+	a, g := sampled(t)
+	for range sampleRing {
+		answer(t, a, query("all.gslb.example", dns.TypeA))
+	}
+	g.round(1)
+	if n := len(g.records); n == 0 || n > 8*recordAim {
+		t.Errorf("%d records of %d answers", n, sampleRing)
+	}
+	before := len(g.records)
+	spec := testPolicySpec()
+	for i := range recordRoom {
+		spec.Services[3].Endpoints = append(spec.Services[3].Endpoints, policy.EndpointSpec{Name: fmt.Sprintf("more%d", i), V4: netip.AddrFrom4([4]byte{198, 19, 0, byte(i)}), Weight: 1})
+	}
+	plan, problems := policy.Compile(spec)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	snapshot := *a.snapshot
+	snapshot.Plan, snapshot.Health = plan, policy.NewHealth(plan.NumEndpoints())
+	a.Snapshot = func() *registry.Snapshot { return &snapshot }
+	answer(t, a, query("many.gslb.example", dns.TypeA))
+	g.round(1)
+	if len(g.records) != before {
+		t.Errorf("%d endpoints are recorded", len(g.records[before].Health))
 	}
 }
 

@@ -17,7 +17,7 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 		About: n.about, Waiting: func() []string { return *n.waiting.Load() }, Reload: n.reload, Plan: n.plan, Apply: n.apply, Generations: n.generations, Rollback: n.rollback, Probe: n.probe, Demo: demo,
 		GeoData: func() []string { return outdated(n.config.Load().Databases, time.Now()) },
 		Aliases: n.outside.Problems,
-		Explain: n.explain,
+		Explain: n.explain, Replay: n.replay,
 	}
 	if n.consul != nil {
 		o.Sources = func() []registry.SourceStatus { return []registry.SourceStatus{n.consul.Status()} }
@@ -34,7 +34,7 @@ func (n *node) adminOptions(demo admin.Demo) admin.Options {
 		o.Redis = n.redis
 	}
 	if n.dns != nil {
-		o.Demand = n.dns.Demand
+		o.Demand, o.Answers = n.dns.Demand, n.answersGiven
 	}
 	if n.edge != nil {
 		o.Traffic, o.Certificates = n.traffic, n.edge.CertificateProblems

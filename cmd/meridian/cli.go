@@ -170,6 +170,7 @@ Exit codes: 0 ok, 1 failed, 2 bad input, 3 degraded, 4 refused: a change moves t
 		grouped("look", c.demandCommand()),
 		grouped("run", c.planCommand()),
 		grouped("run", c.applyCommand()), grouped("run", c.rollbackCommand()),
+		grouped("look", c.answersCommand()),
 		grouped("steer", c.drainCommand()), grouped("steer", c.undrainCommand()), grouped("steer", c.forceCommand()),
 		grouped("steer", c.registerCommand()), grouped("steer", c.deregisterCommand()), grouped("steer", c.heartbeatCommand()),
 		grouped("steer", c.confirmCommand()), c.consulCommand(),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -19,18 +20,10 @@ import (
 func (n *node) explain(q admin.Question) (dnsserver.Explanation, error) {
 	s := n.registry.Snapshot()
 	if q.At != 0 {
-		if n.kept == nil {
-			return dnsserver.Explanation{}, noState()
-		}
-		g, err := n.kept.Get(q.At)
-		if err != nil {
-			return dnsserver.Explanation{}, badInput("generation %d cannot be had: %s", q.At, strings.TrimPrefix(err.Error(), "generations: "))
-		}
-		cfg, err := loadKept(n.named(g.File), g, n.config.Load().State)
-		if err != nil {
+		var err error
+		if s, err = n.snapshotAt(q.At); err != nil {
 			return dnsserver.Explanation{}, err
 		}
-		s = n.registry.Preview(cfg.Compiled)
 	}
 	x, err := explain(n.registry, s, q)
 	if err != nil {
@@ -41,6 +34,22 @@ func (n *node) explain(q admin.Question) (dnsserver.Explanation, error) {
 	}
 	x.Health = n.healthOf(s, &x, time.Now())
 	return x, nil
+}
+
+// snapshotAt is what a kept generation of the configuration would make of all else as it is now.
+func (n *node) snapshotAt(generation uint64) (*registry.Snapshot, error) {
+	if n.kept == nil {
+		return nil, noState()
+	}
+	g, err := n.kept.Get(generation)
+	if err != nil {
+		return nil, &admin.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("generation %d cannot be had: %s", generation, strings.TrimPrefix(err.Error(), "generations: "))}
+	}
+	cfg, err := loadKept(n.named(g.File), g, n.config.Load().State)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return n.registry.Preview(cfg.Compiled), nil
 }
 
 // healthOf says what is believed of the endpoints of an explained service, since when and by whose word.

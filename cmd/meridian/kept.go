@@ -149,6 +149,7 @@ func pin(d *generations.Dir, own string, number uint64, text, how string) error 
 // inForce notes the generation in force, and why it, or that it is to serve after a restart, could not be written; nil: it was.
 func (n *node) inForce(number uint64, err error) {
 	n.generation.Store(number)
+	n.epochs.begin(n.putAt, number)
 	if err != nil {
 		n.log.Error("the configuration in force could not be kept; a restart begins with the file", "err", err)
 	}

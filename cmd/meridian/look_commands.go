@@ -172,7 +172,7 @@ func ago(since, now time.Time) string {
 }
 
 func (c *cli) explainCommand() *cobra.Command {
-	var client, resolver, view, ecs, file string
+	var client, resolver, view, ecs, file, replay string
 	var at uint64
 	var whatIf []string
 	cmd := &cobra.Command{
@@ -180,9 +180,11 @@ func (c *cli) explainCommand() *cobra.Command {
 		Short: "Say what would be answered, and why",
 		Long: `Answers a question as the DNS server would, by the same code, and shows every stage of the decision: where the client
 was found, which endpoints each stage kept and dropped and why, the odds of what is drawn, how the TTL came about, the client-subnet scope for
-which the answer holds, and the health of each endpoint, since when and by whose word. The client is an address or a network. With --resolver the query comes from there, and the client, if any, is
-the client subnet that it sends; with --ecs that is the client subnet, as it comes, and --client the resolver. Where there are views, the address that the query comes from decides, or --view.
+which the answer holds, and the health of each endpoint, since when and by whose word. The client is an address or a network. With --resolver the query comes
+from there, and the client, if any, is the client subnet that it sends; with --ecs that is the client subnet, as it comes, and --client the
+resolver. Where there are views, the address that the query comes from decides, or --view.
 
+With --replay it decides an answer again that was given before, and says why it was so.
 With --at it says what an older configuration would answer, of those that "rollback --list" shows.
 With --what-if it says what would be answered if sites, services or endpoints were up, down or drained.
 
@@ -194,7 +196,10 @@ It asks the running process; with -c it reads a file instead, and everything cou
   meridian explain www.gslb.example --client 198.51.100.7 --at 7
   meridian explain www.gslb.example -c meridian.yaml --client 198.51.100.7`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 2 {
+			switch {
+			case replay != "":
+				return needs()(cmd, args)
+			case len(args) == 2:
 				return nil
 			}
 			return needs("NAME")(cmd, args)
@@ -202,6 +207,9 @@ It asks the running process; with -c it reads a file instead, and everything cou
 		ValidArgsFunction: c.complete(oneOf(), oneOf(recordTypes...)),
 	}
 	cmd.RunE = run(func(cmd *cobra.Command, args []string) error {
+		if replay != "" {
+			return c.replayed(cmd, replay)
+		}
 		rrtype := "A"
 		if len(args) > 1 {
 			rrtype = args[1]
@@ -227,6 +235,7 @@ It asks the running process; with -c it reads a file instead, and everything cou
 	cmd.Flags().StringVar(&client, "client", "", "address or network of the client (default: nothing is known of it)")
 	cmd.Flags().StringVar(&resolver, "resolver", "", "address that the query comes from (default: that of the client)")
 	cmd.Flags().StringVar(&ecs, "ecs", "", "client subnet of the query; then --client is the address of the resolver")
+	cmd.Flags().StringVar(&replay, "replay", "", "decide an answer again that \"answers -o json\" recorded, from this file, or - for standard input")
 	cmd.Flags().Uint64Var(&at, "at", 0, "explain by this kept generation of the configuration")
 	cmd.Flags().StringVar(&view, "view", "", "view to answer from (default: the one of the address that the query comes from)")
 	cmd.Flags().StringVarP(&file, "config", "c", "", "explain what this file would answer, without a running process")

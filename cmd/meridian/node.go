@@ -63,6 +63,8 @@ type node struct {
 	kept       *generations.Dir      // nil: nothing is kept
 	generation atomic.Uint64         // that is in force; 0: it is not kept
 	unkept     atomic.Pointer[error] // why it could not be
+	putAt      uint64                // generation of the snapshot that the last configuration made; whoever has the turn may use it
+	epochs     epochs                // which of the generations served when
 }
 
 // nodeOptions are what differs between serve and dev.

@@ -64,6 +64,7 @@ func (n *node) refuse(at time.Time) {
 func (n *node) put(cfg *configs.Config, at time.Time) *registry.Snapshot {
 	s := n.registry.Apply(cfg.Compiled)
 	n.config.Store(cfg)
+	n.putAt = s.Gen
 	if n.dns != nil {
 		n.dns.Reconfigure(*cfg.DNS)
 	}
