@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,10 +25,34 @@ type bed struct {
 	t    *testing.T
 	dir  string
 	file string
-	log  bytes.Buffer
+	log  journal
 }
 
-// newBed returns a bed whose file has www at an address, and what extra says.
+// A journal is a log that can be read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func (j *journal) Reset() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.text.Reset()
+}
+
+// newBed returns a bed without a file yet.
 func newBed(t *testing.T) *bed {
 	b := &bed{t: t, dir: t.TempDir()}
 	b.file = filepath.Join(b.dir, "meridian.yaml")
