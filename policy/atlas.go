@@ -61,15 +61,14 @@ func lay(under ranges, networks []interval, last u128, add func(start u128, plac
 
 // under returns an atlas with a stage's own networks.
 func (a *atlas) under(own []netip.Prefix) *atlas {
-	none := uint32(len(own))
-	var networks [2][]interval
-	for i, p := range own {
-		f := familyIndex(p)
-		networks[f] = append(networks[f], intervalOf(p, i))
-	}
+	list, _ := sortPrefixes(len(own), func(i int) netip.Prefix { return own[i] })
+	return a.over(list, uint32(len(own)))
+}
+
+// over returns an atlas with networks that have numbers below none, which several may share.
+func (a *atlas) over(networks layer, none uint32) *atlas {
 	var over [2]table6 // of either family
 	for f, last := range [2]u128{lastV4, lastV6} {
-		sortIntervals(networks[f])
 		flatten(networks[f], none, last, over[f].add)
 	}
 

@@ -61,6 +61,11 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 					depend = append(depend, scoped{st, in.pick})
 					add(st)
 				}
+			case Latency:
+				if st := c.latency(in, spec, specs[:i], next); st != nil {
+					depend = append(depend, scoped{st, in.pick})
+					add(st)
+				}
 			case Failover:
 				if len(spec.Branches) > 0 {
 					if spec.Order != nil {
@@ -152,7 +157,7 @@ func (c *chainCompiler) stages(in *surroundings, specs []StageSpec) (stages []st
 // drops reports whether a stage may drop endpoints for another reason than their health.
 func drops(spec StageSpec) bool {
 	switch spec := spec.(type) {
-	case Healthy, Shuffle, Sticky:
+	case Healthy, Latency, Shuffle, Sticky:
 		return false
 	case Weighted:
 		return spec.Multi || len(spec.Branches) > 0
@@ -182,6 +187,13 @@ func (c *chainCompiler) weighted(in *surroundings, name string, next []StageSpec
 
 // geo compiles a geo stage between others; it returns nil if there are problems.
 func (c *chainCompiler) geo(in *surroundings, spec Geo, before, next []StageSpec) *geo {
+	return c.ranked(in, before, next, func(horizon int) *geo {
+		return c.compileGeo(c.gc, spec, []string{spec.stageName()}, horizon, in.drops, false)
+	})
+}
+
+// ranked has a stage that ranks by where the client is compiled, for its horizon between others; compile returns nil if there are problems.
+func (c *chainCompiler) ranked(in *surroundings, before, next []StageSpec, compile func(horizon int) *geo) *geo {
 	in.geos++
 	if in.geos*int(rankBits(len(c.gc.sites))) > 31 {
 		c.problem(here, "too many geo stages for %d sites", len(c.gc.sites)-1)
@@ -191,7 +203,7 @@ func (c *chainCompiler) geo(in *surroundings, spec Geo, before, next []StageSpec
 	if !in.inside {
 		horizon = horizonOf(before, next)
 	}
-	st := c.compileGeo(c.gc, spec, []string{spec.stageName()}, horizon, in.drops, false)
+	st := compile(horizon)
 	if st != nil && c.chain.geo == nil && !in.inside {
 		c.chain.geo = st
 	}
@@ -270,7 +282,7 @@ func horizonOf(before, after []StageSpec) int {
 		switch spec := spec.(type) {
 		case Take:
 			return max(0, spec.N)
-		case Weighted, Geo, Shuffle, Sticky:
+		case Weighted, Geo, Latency, Shuffle, Sticky:
 			if drops(spec) {
 				return 0
 			}

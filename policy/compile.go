@@ -16,6 +16,7 @@ func Compile(s Spec) (*Plan, []Problem) {
 	c := &compiler{}
 	c.compileSites(s.Sites)
 	c.compileGeoData(s)
+	c.compileLatency(s.Latency)
 	c.compileServices(s.Services)
 	c.compilePolicies(s.Policies)
 	if len(c.problems) > 0 {

@@ -70,8 +70,8 @@ func (c *ClientTrace) Where() string {
 type StageTrace struct {
 	Stage    string           `json:"stage"`
 	Note     string           `json:"note,omitempty"`     // what the stage saw, for people
-	Rule     string           `json:"rule,omitempty"`     // geo: the key of the rule that decided
-	Scope    uint8            `json:"scope,omitempty"`    // geo: prefix length for which its outcome holds
+	Rule     string           `json:"rule,omitempty"`     // geo: the key of the rule that decided; latency: the network of the table, or nearest
+	Scope    uint8            `json:"scope,omitempty"`    // geo, latency: prefix length for which its outcome holds
 	Branches []BranchTrace    `json:"branches,omitempty"` // of a stage that has them, in their order
 	Kept     []CandidateTrace `json:"kept"`               // in their order after the stage
 	Dropped  []CandidateTrace `json:"dropped,omitempty"`
@@ -96,8 +96,9 @@ type CandidateTrace struct {
 	Forced bool     `json:"forced,omitempty"`
 	TTL    uint32   `json:"ttl,omitempty"` // seconds that an answer may be kept on account of it; 0 = no bound
 	Weight uint32   `json:"weight"`
-	Rank   *int     `json:"rank,omitempty"`   // geo: lower goes first
-	Km     *float64 `json:"km,omitempty"`     // geo: distance of the site from the client
+	Rank   *int     `json:"rank,omitempty"`   // geo, latency: lower goes first
+	Km     *float64 `json:"km,omitempty"`     // geo, latency: distance of the site from the client
+	Ms     *float64 `json:"ms,omitempty"`     // latency: round-trip time of the site from the client, in milliseconds
 	Share  float64  `json:"share,omitempty"`  // weighted: probability of being drawn first among those of its rank
 	Chance float64  `json:"chance,omitempty"` // weighted, multi: probability of being kept
 	Load   float64  `json:"load,omitempty"`   // shed, sticky: share of what it can take that it has to do

@@ -9,12 +9,13 @@ import (
 	"strings"
 )
 
-// geo is the compiled Geo stage. Everything that a client's place can lead to is an outcome: a rank for each site.
+// geo is the compiled Geo or Latency stage. Everything that a client's place can lead to is an outcome: a rank for each site.
 type geo struct {
 	spec     Geo
-	position int // among the geo stages of the frame
-	wide     int // position of the same stage without a horizon
-	horizon  int // how many of the endpoints that come first can get into an answer; 0: all
+	latency  *Latency // instead of spec; nil: it is a Geo stage
+	position int      // among the geo stages of the frame
+	wide     int      // position of the same stage without a horizon
+	horizon  int      // how many of the endpoints that come first can get into an answer; 0: all
 	atlas    *atlas
 	outcomes []uint32 // by cause of the atlas
 	ranks    []uint16 // outcome o ranks site s by ranks[o*stride+s]
@@ -26,7 +27,12 @@ type geo struct {
 	shift    uint     // bits a rank takes
 }
 
-func (*geo) name() string { return Geo{}.stageName() }
+func (g *geo) name() string {
+	if g.latency != nil {
+		return g.latency.stageName()
+	}
+	return g.spec.stageName()
+}
 
 func (g *geo) run(s *Scratch) {
 	outcome, scope := g.locate(&s.client, g.view(s))
@@ -142,17 +148,37 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int, known dr
 		known = dropsNothing // it makes no difference
 	}
 	rest := slices.ContainsFunc(targets, func(to target) bool { return to.rest })
-	key := keyOf(spec, horizon, known, rest)
-	if g := gc.byKey[key]; g != nil {
+	return gc.stage(keyOf(spec, known, rest), horizon, func() *geo {
+		g := gc.geo(spec, targets, cuts)
+		g.known, g.nowhere = known, cuts || rest
+		return g
+	})
+}
+
+// stage returns the stage of a key and horizon, which build makes if it is not there yet; without a horizon.
+func (gc *geoCompiler) stage(key string, horizon int, build func() *geo) *geo {
+	full := fmt.Sprint(horizon, " ", key)
+	if g := gc.byKey[full]; g != nil {
 		return g
 	}
+	position := len(gc.stages)
+	var g *geo
 	if horizon > 0 {
-		near := *gc.compile(spec, targets, 0, known)
-		near.wide, near.position, near.horizon = near.position, len(gc.stages), horizon
-		gc.stages = append(gc.stages, &near)
-		gc.byKey[key] = &near
-		return &near
+		near := *gc.stage(key, 0, build)
+		position = len(gc.stages)
+		near.position, near.horizon = position, horizon
+		g = &near
+	} else {
+		g = build()
+		g.position, g.wide = position, position
 	}
+	gc.stages = append(gc.stages, g)
+	gc.byKey[full] = g
+	return g
+}
+
+// geo builds a geo stage; cuts says that some of its targets drop endpoints.
+func (gc *geoCompiler) geo(spec Geo, targets []target, cuts bool) *geo {
 	byRegion, byNetwork := map[string]int{}, map[netip.Prefix]int{}
 	for i, r := range spec.Rules {
 		if r.Region != "" {
@@ -162,29 +188,31 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int, known dr
 		}
 	}
 	own := slices.SortedFunc(maps.Keys(byNetwork), netip.Prefix.Compare)
-	g := &geo{
-		spec: spec, position: len(gc.stages), wide: len(gc.stages), known: known, nowhere: cuts || rest,
-		atlas: gc.atlas(own), stride: len(gc.sites), shift: rankBits(len(gc.sites)),
-	}
-	gc.stages = append(gc.stages, g)
-	gc.byKey[key] = g
+	g := &geo{spec: spec, atlas: gc.atlas(own)}
+	g.fill(gc.frame, cuts, func(c cause) *target {
+		if c.network != noNetwork {
+			return &targets[byNetwork[own[c.network]]]
+		}
+		for region := range gc.places[c.place].regions.all() {
+			if r, ok := byRegion[region]; ok {
+				return &targets[r]
+			}
+		}
+		return &targets[len(spec.Rules)]
+	})
+	return g
+}
+
+// fill makes the outcomes of the causes of the stage's atlas, by their targets; cuts says that some of these drop endpoints.
+func (g *geo) fill(f *frame, cuts bool, targetOf func(cause) *target) {
+	g.stride, g.shift = len(f.sites), rankBits(len(f.sites))
 	byRow := map[string]uint32{}
 	var text []byte
 	g.outcomes = make([]uint32, len(g.atlas.causes))
 	for i, c := range g.atlas.causes {
-		rule := len(spec.Rules)
-		if c.network != noNetwork {
-			rule = byNetwork[own[c.network]]
-		} else {
-			for region := range gc.places[c.place].regions.all() {
-				if r, ok := byRegion[region]; ok {
-					rule = r
-					break
-				}
-			}
-		}
-		row, places := rankRow(gc.sites, targets[rule], gc.frame.places[c.place])
-		cut := cutOf(&targets[rule])
+		to := targetOf(c)
+		row, places := rankRow(f.sites, *to, f.places[c.place])
+		cut := cutOf(to)
 		text = appendRow(text[:0], row)
 		if cut.cuts() {
 			text = appendRow(fmt.Append(text, cut), places)
@@ -200,7 +228,6 @@ func (gc *geoCompiler) compile(spec Geo, targets []target, horizon int, known dr
 		}
 		g.outcomes[i] = o
 	}
-	return g
 }
 
 func appendRow(text []byte, row []uint16) []byte {
@@ -211,8 +238,8 @@ func appendRow(text []byte, row []uint16) []byte {
 }
 
 // keyOf returns what two stages share if they are the same.
-func keyOf(spec Geo, horizon int, known dropping, rest bool) string {
-	key := fmt.Append(nil, horizon, known, rest, spec.Default) // names of sites have no blanks; those of regions may
+func keyOf(spec Geo, known dropping, rest bool) string {
+	key := fmt.Append(nil, "geo ", known, rest, spec.Default) // names of sites have no blanks; those of regions may
 	for _, r := range spec.Rules {
 		key = fmt.Appendf(key, " %q %v %v", r.Region, r.Prefix, r.To)
 	}
@@ -244,6 +271,25 @@ func (g *geo) ruleOf(addr netip.Addr, at place) (key string, to GeoTarget) {
 }
 
 func (g *geo) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
+	if g.latency != nil {
+		g.explainLatency(p, s, t)
+	} else {
+		g.explainRule(s, t)
+	}
+	_, t.Scope = g.locate(&s.client, g.view(s))
+	for i := range t.Kept {
+		k := &t.Kept[i]
+		rank := int(k.rank & (1<<g.shift - 1))
+		k.Rank = &rank
+		if id, ok := p.SiteByName(k.Site); ok && s.rec.place.known && p.sites[id].known {
+			km := distance(s.rec.place.at, p.sites[id].at) / 1000
+			k.Km = &km
+		}
+	}
+}
+
+// explainRule says which rule governs the client, and what it drops.
+func (g *geo) explainRule(s *Scratch, t *StageTrace) {
 	key, to := g.ruleOf(s.rec.addr, s.rec.place)
 	t.Rule = key
 	t.Note = fmt.Sprintf("rule %s: %s", key, to)
@@ -258,16 +304,6 @@ func (g *geo) explain(p *Plan, s *Scratch, before []candidate, t *StageTrace) {
 	}
 	if g.cuts != nil && to.Fence && slices.ContainsFunc(t.Kept, func(c CandidateTrace) bool { return c.Returned }) {
 		t.Note += ": nothing inside is up, so what is there counts as up"
-	}
-	_, t.Scope = g.locate(&s.client, g.view(s))
-	for i := range t.Kept {
-		k := &t.Kept[i]
-		rank := int(k.rank & (1<<g.shift - 1))
-		k.Rank = &rank
-		if id, ok := p.SiteByName(k.Site); ok && s.rec.place.known && p.sites[id].known {
-			km := distance(s.rec.place.at, p.sites[id].at) / 1000
-			k.Km = &km
-		}
 	}
 }
 

@@ -71,6 +71,7 @@ func randomSpec(c chances) Spec {
 		s.Networks = append(s.Networks, n)
 	}
 	randomGeoData(c, &s)
+	randomLatency(c, &s)
 	for i := range 1 + c.IntN(2) {
 		svc := ServiceSpec{Name: fmt.Sprint("svc", i)}
 		for k := range c.IntN(10) {
@@ -149,6 +150,9 @@ func randomStages(c chances, s Spec, depth int) []StageSpec {
 		case k == 0 && ranked < 3 && depth == 2: // a stage inside ranks too, and there is a limit to how often
 			stages = append(stages, randomGeo(c, s))
 			ranked++
+		case k == 11 && ranked < 3 && depth == 2 && c.IntN(3) == 0:
+			stages = append(stages, randomLatencyStage(c))
+			ranked++
 		case k == 1 || k == 2:
 			f := Failover{Threshold: []float64{0, 0.1, 0.5, 1}[c.IntN(4)], Trickle: []float64{0, 0, 0.01, 0.5}[c.IntN(4)]}
 			if ranked == 0 || c.IntN(2) == 0 {
@@ -226,7 +230,8 @@ func randomBranches(c chances, s Spec, depth int) []Branch {
 // ranks reports whether a chain has a geo stage.
 func ranks(s Spec, stages []StageSpec) bool {
 	return slices.ContainsFunc(stages, func(stage StageSpec) bool {
-		if _, ok := stage.(Geo); ok {
+		switch stage.(type) {
+		case Geo, Latency:
 			return true
 		}
 		return slices.ContainsFunc(branchesOf(stage), func(b Branch) bool { return ranks(s, branchStages(s, b)) })
@@ -280,6 +285,28 @@ func randomGeo(c chances, s Spec) Geo {
 		}
 	}
 	return g
+}
+
+func randomLatencyStage(c chances) Latency {
+	return Latency{Within: []Margin{{}, {Share: 0.1}, {Time: 5 * time.Millisecond}, {1, time.Millisecond}}[c.IntN(4)]}
+}
+
+// randomLatency adds a table of round-trip times, some prefixes with one that is not the fastest in front.
+func randomLatency(c chances, s *Spec) {
+	seen := map[netip.Prefix]bool{}
+	for range c.IntN(8) {
+		l := LatencySpec{Prefix: randomPrefix(c)}
+		for _, name := range randomSites(c, *s) {
+			l.Times = append(l.Times, SiteTime{name, time.Duration([]int{0, 1000, 10_000, 10_900, 11_000, 11_001, 15_000, 60_000_000}[c.IntN(8)]) * time.Microsecond})
+		}
+		if c.IntN(3) == 0 {
+			l.Best = l.Times[c.IntN(len(l.Times))].Site
+		}
+		if !seen[l.Prefix] {
+			s.Latency = append(s.Latency, l)
+		}
+		seen[l.Prefix] = true
+	}
 }
 
 // randomOrder is one for a failover stage.

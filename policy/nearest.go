@@ -67,6 +67,7 @@ func byDistance(sites []site, to *target, from place) []siteAt {
 type target struct {
 	nearest bool
 	sites   []SiteID
+	shares  []bool // parallel to sites: it shares the rank of the one before; nil: none does
 	within  float64
 	limit   int
 	bias    []int // by SiteID; nil: none
@@ -96,7 +97,10 @@ func rankRow(sites []site, to target, from place) (ranks, places []uint16) {
 		rank++
 		at++
 	}
-	for _, id := range to.sites {
+	for i, id := range to.sites {
+		if to.shares != nil && to.shares[i] {
+			rank--
+		}
 		put(id)
 	}
 	for i, s := range byDistance(sites, &to, from) {

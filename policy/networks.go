@@ -33,7 +33,7 @@ func (c *compiler) compileNetworks(places map[place]uint32, specs []NetworkSpec,
 		return
 	}
 	p := &c.plan
-	list, twice := sortNetworks(specs)
+	list, twice := sortPrefixes(len(specs), func(i int) netip.Prefix { return specs[i].Prefix })
 	placeOf := make([]uint32, len(specs)) // by position in specs
 	for i, n := range specs {
 		if id, ok := p.siteByName[n.Site]; ok && n.At == nil && !n.inRegion() && isNetwork(n.Prefix) && !twice[i] {
@@ -62,21 +62,21 @@ func (c *compiler) compileNetworks(places map[place]uint32, specs []NetworkSpec,
 	p.layers = append(p.layers, list)
 }
 
-// sortNetworks returns networks as a layer, with positions in specs for values, and the positions of those declared twice.
-func sortNetworks(specs []NetworkSpec) (list layer, twice map[int]bool) {
+// sortPrefixes returns n prefixes as a layer, with their positions for values, and the positions of those declared twice.
+func sortPrefixes(n int, prefix func(i int) netip.Prefix) (list layer, twice map[int]bool) {
 	var count [2]int
-	for i := range specs {
-		if isNetwork(specs[i].Prefix) {
-			count[familyIndex(specs[i].Prefix)]++
+	for i := range n {
+		if p := prefix(i); isNetwork(p) {
+			count[familyIndex(p)]++
 		}
 	}
 	for f, n := range count {
 		list[f] = make([]interval, 0, n)
 	}
-	for i := range specs {
-		if isNetwork(specs[i].Prefix) {
-			f := familyIndex(specs[i].Prefix)
-			list[f] = append(list[f], intervalOf(specs[i].Prefix, i))
+	for i := range n {
+		if p := prefix(i); isNetwork(p) {
+			f := familyIndex(p)
+			list[f] = append(list[f], intervalOf(p, i))
 		}
 	}
 	twice = map[int]bool{}

@@ -24,6 +24,7 @@ type frame struct {
 	layers       []layer         // the networks of the Spec, those first that go before others
 	tables       []*NetworkTable // below them
 	maxRadius    float64         // km
+	times        *timetable      // of latency stages
 	policies     []chain         // by PolicyID
 	policyByName map[string]PolicyID
 	stages       []*geo      // those of all policies, each once

@@ -98,7 +98,7 @@ const (
 	ReasonSticky                   // by the client's key
 	ReasonCanary                   // the client is, or is not, one of those who try what is new
 	ReasonSchedule                 // by the time
-	ReasonGeo                      // by where the client is
+	ReasonGeo                      // by where the client is, or its round-trip times
 	ReasonShed                     // where the client would go has too much to do
 	ReasonFailover                 // a preferred group was passed over
 	ReasonOverride                 // an operator's override removed an endpoint

@@ -106,6 +106,49 @@ func naiveRow(spec Spec, g Geo, from SiteID, client netip.Prefix) (row, line map
 	return row, line, to
 }
 
+// naiveLatency ranks the sites, by name, for the client: it takes the best one that is left and all that go with it, until none is left.
+func naiveLatency(spec Spec, l Latency, from SiteID, client netip.Prefix) map[string]int {
+	near, _, _ := naiveRow(spec, Geo{Default: GeoTarget{Nearest: true}}, from, client)
+	if from != NoSite || !client.IsValid() {
+		return near
+	}
+	addr := client.Masked().Addr().Unmap()
+	best := LatencySpec{}
+	for _, x := range spec.Latency {
+		if x.Prefix.Contains(addr) && (len(best.Times) == 0 || x.Prefix.Bits() > best.Prefix.Bits()) {
+			best = x
+		}
+	}
+	times := map[string]float64{}
+	for _, t := range best.Times {
+		times[t.Site] = float64(t.RTT)
+	}
+	row := map[string]int{}
+	for rank, lead := 0, best.Best; len(times) > 0; rank++ {
+		if lead == "" {
+			for name, t := range times {
+				if lead == "" || t < times[lead] {
+					lead = name
+				}
+			}
+		}
+		first := times[lead]
+		for name, t := range times {
+			if fast, slow := min(t, first), max(t, first); slow <= max(fast+math.Floor(fast*l.Within.Share), fast+float64(l.Within.Time)) {
+				row[name] = rank
+				delete(times, name)
+			}
+		}
+		lead = ""
+	}
+	for name, rank := range near {
+		if _, ok := row[name]; !ok {
+			row[name] = 1000 + rank
+		}
+	}
+	return row
+}
+
 // staying returns the sites of some endpoints that a target lets stay, by name.
 func staying(list []naiveEndpoint, to GeoTarget, line map[string]int) map[string]bool {
 	var names []string
@@ -128,6 +171,11 @@ func staying(list []naiveEndpoint, to GeoTarget, line map[string]int) map[string
 func (r *naive) geo(g Geo) {
 	row, line, to := naiveRow(r.spec, g, r.q.From, r.q.Client)
 	r.cut(to, line)
+	r.rank(row)
+}
+
+// rank refines the ranks by those of sites, by name.
+func (r *naive) rank(row map[string]int) {
 	seen := map[int]bool{}
 	for _, list := range [][]naiveEndpoint{r.list, r.lost} {
 		for i := range list {

@@ -123,6 +123,8 @@ func (r *naive) run(stages []StageSpec, path string) {
 			r.healthy(stage)
 		case Geo:
 			r.geo(stage)
+		case Latency:
+			r.rank(naiveLatency(r.spec, stage, r.q.From, r.q.Client))
 		case Failover:
 			if len(stage.Branches) > 0 {
 				r.branches(stage.Branches, false, here)

@@ -11,9 +11,9 @@ import (
 type scopeCase struct {
 	spec   Spec
 	plan   *Plan
-	stages []Geo
-	groups *Geo // a failover stage goes by, instead
-	take   int  // 0: there is no take stage
+	stages []StageSpec // Geo and Latency
+	groups *Geo        // a failover stage goes by, instead
+	take   int         // 0: there is no take stage
 	family Family
 }
 
@@ -41,9 +41,9 @@ func (c scopeCase) order(a netip.Addr) string {
 	}
 	some := [][]EndpointSpec{list}
 	for k, g := range c.stages {
-		row, line, to := naiveRow(c.spec, g, NoSite, netip.PrefixFrom(a, a.BitLen()))
+		row, line, to := c.row(g, a)
 		most := len(list)
-		if k == 0 && c.take > 0 && !slices.ContainsFunc(c.stages[1:], func(g Geo) bool { return drops(g) }) {
+		if k == 0 && c.take > 0 && !slices.ContainsFunc(c.stages[1:], drops) {
 			most = c.take
 		}
 		for _, list := range some {
@@ -54,6 +54,16 @@ func (c scopeCase) order(a netip.Addr) string {
 		}
 	}
 	return text
+}
+
+// row is naiveRow of a stage; a latency stage has the empty target, which drops nothing.
+func (c scopeCase) row(stage StageSpec, a netip.Addr) (row, line map[string]int, to GeoTarget) {
+	client := netip.PrefixFrom(a, a.BitLen())
+	if l, ok := stage.(Latency); ok {
+		row = naiveLatency(c.spec, l, NoSite, client)
+		return row, row, GeoTarget{}
+	}
+	return naiveRow(c.spec, stage.(Geo), NoSite, client)
 }
 
 // bySubsetsOfSites returns those of some endpoints that are at some of their sites, for all there are.
@@ -128,11 +138,15 @@ func (c scopeCase) edges() []netip.Addr {
 			add(netip.PrefixFrom(r.Last(), r.Last().BitLen()))
 		}
 	}
+	for _, l := range c.spec.Latency {
+		add(l.Prefix)
+	}
 	stages := c.stages
 	if c.groups != nil {
-		stages = []Geo{*c.groups}
+		stages = []StageSpec{*c.groups}
 	}
-	for _, g := range stages {
+	for _, stage := range stages {
+		g, _ := stage.(Geo)
 		for _, r := range g.Rules {
 			if r.Prefix.IsValid() {
 				add(r.Prefix)
@@ -163,7 +177,10 @@ func TestScopeIsExact(t *testing.T) {
 		c := scopeCase{spec: randomSpec(r), family: Family(r.IntN(3))}
 		policy := PolicySpec{Name: "p"}
 		for range 1 + r.IntN(2) {
-			g := randomGeo(r, c.spec)
+			var g StageSpec = randomGeo(r, c.spec)
+			if r.IntN(3) == 0 {
+				g = randomLatencyStage(r)
+			}
 			c.stages = append(c.stages, g)
 			policy.Stages = append(policy.Stages, g)
 		}

@@ -17,6 +17,8 @@ type Spec struct {
 	Listed    []NetworkSpec
 	Tables    []*NetworkTable // joined: see NetworkTable
 	MaxRadius float64         // km: coordinates of Tables less accurate than this count as unknown; 0 = DefaultMaxRadius
+
+	Latency []LatencySpec // round-trip times, for latency stages
 }
 
 // A Point is a place on earth in degrees: latitude -90..90, longitude -180..180.
@@ -107,7 +109,7 @@ func walk(stages []StageSpec, yield func(StageSpec) bool) bool {
 	return true
 }
 
-// A StageSpec is one stage: Healthy, Geo, Failover, Weighted, Shuffle, Sticky, OnePer, Canary, Schedule, Shed or Take.
+// A StageSpec is one stage: Healthy, Geo, Latency, Failover, Weighted, Shuffle, Sticky, OnePer, Canary, Schedule, Shed or Take.
 type StageSpec interface{ stageName() string }
 
 // A Branch is a chain of a stage's own over some of the candidates: those at its Sites.
@@ -137,6 +139,14 @@ type Healthy struct {
 type Geo struct {
 	Rules   []GeoRule
 	Default GeoTarget
+}
+
+// Latency ranks candidates by the round-trip times of their sites for the longest prefix of Spec.Latency around the client. The site of the shortest
+// time, or LatencySpec.Best, and those about as fast share the first rank, then of the others the fastest and those about as fast, and so on. Sites without a time
+// for that prefix rank after those with one, the nearest first. For clients of no prefix it is Geo with a Default of nearest, also in what ranks last, and
+// a second such stage, or one of Geo, orders those to which the first gave the same rank.
+type Latency struct {
+	Within Margin // that times may differ by and still be about the same
 }
 
 // A GeoRule maps a network or a region to a target. Exactly one of Prefix and Region is set. Region is the name of a region of a site or
@@ -278,6 +288,7 @@ type Take struct{ N int }
 
 func (Healthy) stageName() string  { return "healthy" }
 func (Geo) stageName() string      { return "geo" }
+func (Latency) stageName() string  { return "latency" }
 func (Failover) stageName() string { return "failover" }
 func (Weighted) stageName() string { return "weighted" }
 func (Shuffle) stageName() string  { return "shuffle" }

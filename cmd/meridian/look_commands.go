@@ -362,6 +362,9 @@ func candidate(k *policy.CandidateTrace) string {
 	if k.Rank != nil {
 		parts = append(parts, fmt.Sprintf("rank %d", *k.Rank))
 	}
+	if k.Ms != nil {
+		parts = append(parts, fmt.Sprintf("%.4g ms", *k.Ms))
+	}
 	if k.Km != nil {
 		parts = append(parts, fmt.Sprintf("%.0f km", *k.Km))
 	}
