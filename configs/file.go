@@ -40,7 +40,8 @@ type file struct {
 	misread    map[place]bool // lines of zone files that were blamed for what they refer to
 	spread     int            // percent of jitter of TTLs in the zone at hand, where a record says nothing
 
-	newNetworks bool // a file of networks or a geo database was read
+	newNetworks bool // a file of networks or of times, or a geo database was read
+	timed       bool // geo.latency names a file
 	ruled       []ruledRegion
 	collect     func()          // lets garbage be collected as before; nil: it is
 	hidden      map[string]bool // data files that hold secrets

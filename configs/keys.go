@@ -12,12 +12,14 @@ const (
 	inSite        section = "sites.*"
 	inGeo         section = "geo"
 	inNetwork     section = "geo.networks.*"
+	inTable       section = "geo.latency"
 	inService     section = "services.*"
 	inEndpoint    section = "services.*.endpoints[]"
 	inProbe       section = "services.*.probe"
 	inStage       section = "policies.*[]"
 	inHealthy     section = "policies.*[].healthy"
 	inTarget      section = "policies.*[].geo.*"
+	inLatency     section = "policies.*[].latency"
 	inFailover    section = "policies.*[].failover"
 	inWeighted    section = "policies.*[].weighted"
 	inCanary      section = "policies.*[].canary"
@@ -50,7 +52,7 @@ const (
 
 // allSections lists the sections in the order of the documentation.
 func allSections() []section {
-	return []section{inFile, inSite, inGeo, inNetwork, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inFailover, inWeighted, inSticky, inCanary, inShed, inSchedule, inWindow, inBranch, inView, inZone, inSOA, inRecord, inFallback, inWhen,
+	return []section{inFile, inSite, inGeo, inNetwork, inTable, inService, inEndpoint, inProbe, inStage, inHealthy, inTarget, inLatency, inFailover, inWeighted, inSticky, inCanary, inShed, inSchedule, inWindow, inBranch, inView, inZone, inSOA, inRecord, inFallback, inWhen,
 		inRoute, inDNS, inTCP, inCookies, inRateLimit, inEdge, inCertificate, inAdmin, inLog, inConsul, inFrom, inSafety, inRedis, inRule}
 }
 
@@ -62,9 +64,11 @@ func (s section) keys() []string {
 	case inSite:
 		return []string{"at", "region", "edge"}
 	case inGeo:
-		return []string{"networks", "networks_file", "database", "databases", "max_radius"}
+		return []string{"networks", "networks_file", "database", "databases", "max_radius", "latency"}
 	case inNetwork:
 		return []string{"site", "at", "region"}
+	case inTable:
+		return []string{"file", "hysteresis"}
 	case inService:
 		return []string{"endpoints", "from", "probe"}
 	case inEndpoint:
@@ -72,11 +76,13 @@ func (s section) keys() []string {
 	case inProbe:
 		return []string{"http", "https", "tcp", "grpc", "grpcs", "tls", "dns", "icmp", "exec", "port", "host", "method", "status", "match", "headers", "http2", "server_name", "insecure", "send", "expect", "expiry", "type", "user", "every", "timeout", "rise", "fall", "rule", "hold"}
 	case inStage:
-		return []string{"healthy", "geo", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "shed", "take"}
+		return []string{"healthy", "geo", "latency", "failover", "weighted", "shuffle", "sticky", "one_per", "canary", "schedule", "shed", "take"}
 	case inHealthy:
 		return []string{"threshold", "min"}
 	case inTarget:
 		return []string{"sites", "within", "limit", "bias", "fence"}
+	case inLatency:
+		return []string{"within"}
 	case inWeighted:
 		return []string{"by"}
 	case inCanary:
@@ -146,7 +152,9 @@ func (s section) synonyms() map[string]string {
 	case inSite:
 		return map[string]string{"location": "at", "coordinates": "at", "lat": "at", "continent": "region", "edges": "edge"}
 	case inGeo:
-		return map[string]string{"mmdb": "database", "geoip": "database", "db": "database", "files": "databases", "radius": "max_radius", "accuracy": "max_radius"}
+		return map[string]string{"mmdb": "database", "geoip": "database", "db": "database", "files": "databases", "radius": "max_radius", "accuracy": "max_radius", "rtt": "latency", "times": "latency"}
+	case inTable:
+		return map[string]string{"path": "file", "table": "file", "margin": "hysteresis"}
 	case inService:
 		return map[string]string{"backends": "endpoints", "targets": "endpoints", "servers": "endpoints", "pool": "endpoints", "check": "probe", "health": "probe", "healthcheck": "probe", "health_check": "probe", "source": "from", "provider": "from"}
 	case inEndpoint:
@@ -154,7 +162,7 @@ func (s section) synonyms() map[string]string {
 	case inProbe:
 		return map[string]string{"interval": "every", "path": "http", "url": "http", "sni": "server_name", "codes": "status", "body": "match", "skip_verify": "insecure", "up": "rise", "down": "fall", "votes": "rule", "quorum": "rule", "vantage": "rule", "hold_down": "hold"}
 	case inStage:
-		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "shed_load": "shed", "overflow": "shed", "priority": "failover", "split": "weighted"}
+		return map[string]string{"weight": "weighted", "random": "weighted", "nearest": "geo", "limit": "take", "first": "take", "health": "healthy", "hash": "sticky", "persistent": "sticky", "shed_load": "shed", "overflow": "shed", "priority": "failover", "split": "weighted", "rtt": "latency", "fastest": "latency"}
 	case inHealthy:
 		return map[string]string{"up_thresh": "threshold", "share": "threshold", "minimum": "min", "at_least": "min"}
 	case inWeighted:
@@ -165,6 +173,8 @@ func (s section) synonyms() map[string]string {
 		return map[string]string{"site": "sites", "percent": "share", "weight": "share", "clients": "networks", "cidrs": "networks", "network": "networks"}
 	case inTarget:
 		return map[string]string{"site": "sites", "to": "sites", "max": "limit", "max_hosts": "limit", "auto_dc_limit": "limit", "tolerance": "within", "fenced": "fence", "geofence": "fence"}
+	case inLatency:
+		return map[string]string{"margin": "within", "tolerance": "within"}
 	case inSticky:
 		return map[string]string{"factor": "bound", "balancing_factor": "bound", "load": "bound", "max_load": "bound"}
 	case inShed:

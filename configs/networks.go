@@ -22,6 +22,8 @@ func (f *file) decodeGeo(v value) {
 			f.decodeNetworks(v)
 		case "networks_file":
 			f.decodeNetworksFile(v)
+		case "latency":
+			f.decodeLatency(v)
 		case "database", "databases":
 			if len(f.config.Databases) > 0 {
 				f.errorf(v, "name all databases in one list, databases")
@@ -90,56 +92,70 @@ func (f *file) decodeNetworksFile(v value) {
 		f.cannotRead(v, path, err)
 		return
 	}
-	r := networksReader{file: f, path: path, key: v.path, sites: make(map[string]string, len(f.sites.list))}
-	for _, s := range f.sites.list {
-		r.sites[s] = s
+	r := networksReader{dataReader: f.dataReader(path, v.path)}
+	number := strings.Count(text, "\n") + 1
+	r.list, r.lines = make([]policy.NetworkSpec, 0, number), make([]int32, 0, number)
+	r.readLines(text, r.line)
+	if r.eachOnce(func(i int) netip.Prefix { return r.list[i].Prefix }) {
+		f.spec.Listed = r.list
 	}
-	r.read(text)
-	f.spec.Listed = r.unique()
 }
 
-// A networksReader reads a file of networks. What it keeps holds on to nothing of the file's text.
-type networksReader struct {
+// A dataReader reads a file with a network on each line.
+type dataReader struct {
 	*file
 	path  string
 	key   *step
 	sites map[string]string // sites by their name, so that all networks share one copy of it
-
-	list  []policy.NetworkSpec
-	lines []int32 // parallel to list: where it stands
+	lines []int32           // of each network: where it stands
 }
 
-// read reads all lines. Empty ones, and what follows "#", mean nothing.
-func (r *networksReader) read(text string) {
-	text = strings.TrimPrefix(text, "\ufeff")
-	number := strings.Count(text, "\n") + 1
-	r.list, r.lines = make([]policy.NetworkSpec, 0, number), make([]int32, 0, number)
-	number = 0
-	for line := range strings.Lines(text) {
-		number++
-		line, _, _ = strings.Cut(line, "#")
-		network, rest := field(line)
-		if network == "" {
-			continue
-		}
-		column := strings.Index(line, network) + 1
-		site, rest := field(rest)
-		if more, _ := field(rest); more != "" || site == "" {
-			r.dataProblem(r.path, number, column, r.key, "a network and a site are expected on a line, such as 192.0.2.0/24 eu-west")
-			continue
-		}
-		prefix, wrong := parsePrefix(network)
-		if wrong != "" {
-			r.dataProblem(r.path, number, column, r.key, wrong)
-			continue
-		}
-		name, ok := r.sites[site]
-		if !ok {
-			r.unknownSite(number, column+len(network)+strings.Index(line[column-1+len(network):], site), site)
-			continue
-		}
-		r.list, r.lines = append(r.list, policy.NetworkSpec{Prefix: prefix, Site: name}), append(r.lines, int32(number))
+// dataReader returns a reader of the file of a path, which key names.
+func (f *file) dataReader(path string, key *step) dataReader {
+	r := dataReader{file: f, path: path, key: key, sites: make(map[string]string, len(f.sites.list))}
+	for _, s := range f.sites.list {
+		r.sites[s] = s
 	}
+	return r
+}
+
+// readLines calls line with the number of each line, the column of its first word, that word, and the rest. Empty lines, and what follows
+// "#", mean nothing.
+func (r *dataReader) readLines(text string, line func(number, column int, network, rest string)) {
+	number := 0
+	for text := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		number++
+		text, _, _ = strings.Cut(text, "#")
+		if network, rest := field(text); network != "" {
+			line(number, strings.Index(text, network)+1, network, rest)
+		}
+	}
+}
+
+// A networksReader reads a file of networks. What it keeps holds on to nothing of the file's text.
+type networksReader struct {
+	dataReader
+	list []policy.NetworkSpec
+}
+
+// line reads one line: a network and a site.
+func (r *networksReader) line(number, column int, network, rest string) {
+	site, after := field(rest)
+	if more, _ := field(after); more != "" || site == "" {
+		r.dataProblem(r.path, number, column, r.key, "a network and a site are expected on a line, such as 192.0.2.0/24 eu-west")
+		return
+	}
+	prefix, wrong := parsePrefix(network)
+	if wrong != "" {
+		r.dataProblem(r.path, number, column, r.key, wrong)
+		return
+	}
+	name, ok := r.sites[site]
+	if !ok {
+		r.unknownSite(number, column+len(network)+strings.Index(rest, site), site)
+		return
+	}
+	r.list, r.lines = append(r.list, policy.NetworkSpec{Prefix: prefix, Site: name}), append(r.lines, int32(number))
 }
 
 // field returns the first word of a line, and what follows it.
@@ -152,7 +168,7 @@ func field(s string) (word, rest string) {
 	return s, ""
 }
 
-func (r *networksReader) unknownSite(line, column int, site string) {
+func (r *dataReader) unknownSite(line, column int, site string) {
 	p := Problem{File: r.path, Line: line, Column: column, Path: r.key.String(), Message: fmt.Sprintf("unknown site %q", clip(site))}
 	if len(r.errors.list) < maxShown { // more are only counted, and to look for what was meant takes time
 		p.Suggestion = nearest(site, r.file.sites.list)
@@ -174,34 +190,31 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s, "\ufffd")
 }
 
-// unique returns the networks, or reports those that stand in the file twice.
-func (r *networksReader) unique() []policy.NetworkSpec {
+// eachOnce reports whether each network, by its position, stands in the file once; it reports those that do not.
+func (r *dataReader) eachOnce(prefix func(i int) netip.Prefix) bool {
 	order := func(a, b netip.Prefix) int {
 		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 	}
 	inOrder := true
-	for i := 1; i < len(r.list) && inOrder; i++ {
-		inOrder = order(r.list[i-1].Prefix, r.list[i].Prefix) < 0
+	for i := 1; i < len(r.lines) && inOrder; i++ {
+		inOrder = order(prefix(i-1), prefix(i)) < 0
 	}
 	if inOrder { // as such files mostly are: nothing is there twice
-		return r.list
+		return true
 	}
-	by := make([]int32, len(r.list))
+	by := make([]int, len(r.lines))
 	for i := range by {
-		by[i] = int32(i)
+		by[i] = i
 	}
-	slices.SortFunc(by, func(i, j int32) int { return cmp.Or(order(r.list[i].Prefix, r.list[j].Prefix), cmp.Compare(i, j)) })
+	slices.SortFunc(by, func(i, j int) int { return cmp.Or(order(prefix(i), prefix(j)), cmp.Compare(i, j)) })
 	first, clean := 0, true
 	for k := 1; k < len(by); k++ {
-		if p := r.list[by[k]].Prefix; p != r.list[by[first]].Prefix {
+		if p := prefix(by[k]); p != prefix(by[first]) {
 			first = k
 		} else {
 			clean = false
 			r.dataProblem(r.path, int(r.lines[by[k]]), 0, r.key, fmt.Sprintf("network %s stands on line %d already", p, r.lines[by[first]]))
 		}
 	}
-	if !clean {
-		return nil
-	}
-	return r.list
+	return clean
 }

@@ -59,6 +59,8 @@ func (f *file) stageOf(name string, v value) policy.StageSpec {
 			break
 		}
 		return f.geo(v)
+	case "latency":
+		return f.latency(v)
 	case "failover":
 		return f.failover(v)
 	case "weighted":

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/meridian-gslb/meridian/policy"
 	"github.com/meridian-gslb/meridian/registry"
@@ -18,7 +19,8 @@ import (
 // A recipe is a section of docs/recipes.md: a configuration, and what it does.
 type recipe struct {
 	name, config string
-	rows         [][]string // client, when, answer
+	files        map[string]string // data files that the configuration names
+	rows         [][]string        // client, when, answer
 }
 
 // recipes reads docs/recipes.md; common goes before each recipe that does not say the same itself.
@@ -28,6 +30,7 @@ func recipes(t *testing.T) (common string, list []recipe) {
 		t.Fatal(err)
 	}
 	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	data := regexp.MustCompile("(?s)`([a-z.-]+)`:\n\n```text\n(.*?)```")
 	for i, part := range strings.Split(string(doc), "\n## ") {
 		blocks := block.FindAllStringSubmatch(part, -1)
 		if len(blocks) != 1 {
@@ -38,7 +41,10 @@ func recipes(t *testing.T) (common string, list []recipe) {
 			continue
 		}
 		name, _, _ := strings.Cut(part, "\n")
-		r := recipe{name: name, config: blocks[0][1]}
+		r := recipe{name: name, config: blocks[0][1], files: map[string]string{}}
+		for _, m := range data.FindAllStringSubmatch(part, -1) {
+			r.files[m[1]] = m[2]
+		}
 		for line := range strings.Lines(part) {
 			cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 			if len(cells) != 3 || strings.Contains(line, "---") || strings.HasPrefix(line, "| Client") {
@@ -80,7 +86,11 @@ func TestRecipes(t *testing.T) {
 					text += section
 				}
 			}
-			c, err := Parse("recipe.yaml", []byte(text))
+			fsys := fstest.MapFS{"recipe.yaml": {Data: []byte(text)}}
+			for name, text := range r.files {
+				fsys[name] = &fstest.MapFile{Data: []byte(text)}
+			}
+			c, err := Load(fsys, "recipe.yaml")
 			if err != nil {
 				t.Fatal(err)
 			}

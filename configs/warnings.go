@@ -18,6 +18,7 @@ func (f *file) warn() {
 	f.warnUnused("policies", "policy", "no record and no route uses the policy")
 	f.warnEdge()
 	f.warnSites()
+	f.warnTable()
 	f.warnOrder()
 	f.warnTargets()
 	f.warnWaysIn()
@@ -160,6 +161,20 @@ func (f *file) warnSites() {
 		if s.At == nil {
 			f.warnAt([]string{"sites", s.Name}, "the site has no coordinates (at), so geo: nearest never prefers it")
 		}
+	}
+}
+
+// warnTable warns of round-trip times that nothing goes by.
+func (f *file) warnTable() {
+	for i := range f.spec.Policies {
+		for s := range f.spec.Policies[i].All() {
+			if _, ok := s.(policy.Latency); ok {
+				return
+			}
+		}
+	}
+	if f.timed {
+		f.warnAt([]string{"geo", "latency"}, "no policy has a latency stage, so nothing goes by these times")
 	}
 }
 

@@ -157,7 +157,8 @@ func TestKeepBest(t *testing.T) {
 		{table("us", 10*ms, 11*ms, 30*ms), table("", 10*ms, 12*ms, 5*ms), ""},        // a third one
 		{table("us", 10*ms, 11*ms, 30*ms), table("", 10*ms, 9*ms, 30*ms), ""},        // it is the fastest
 		{table("", 10*ms, 11*ms, 30*ms), []LatencySpec{{Prefix: prefix, Times: []SiteTime{{"us", ms}}}}, ""},
-		{[]LatencySpec{{Prefix: netip.MustParsePrefix("10.0.0.0/9"), Times: []SiteTime{{"eu", ms}}}}, table("", 12*ms, 11*ms, 30*ms), ""}, // another prefix
+		{[]LatencySpec{{Prefix: netip.MustParsePrefix("10.0.0.0/9"), Times: []SiteTime{{"eu", ms}}}}, // another prefix
+			table("", 12*ms, 11*ms, 30*ms), ""},
 	} {
 		KeepBest(tt.now, tt.before, DefaultHysteresis)
 		if got := tt.now[0].Best; got != tt.want {
@@ -193,7 +194,8 @@ func TestKeepBestIsSteady(t *testing.T) {
 func TestLatencyShares(t *testing.T) {
 	spec := latencySpec()
 	for i := range 100 {
-		spec.Latency = append(spec.Latency, LatencySpec{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{20, byte(i)}), 16), Times: []SiteTime{{"us", 20 * ms}, {"eu", 80 * ms}}})
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{20, byte(i)}), 16)
+		spec.Latency = append(spec.Latency, LatencySpec{Prefix: prefix, Times: []SiteTime{{"us", 20 * ms}, {"eu", 80 * ms}}})
 	}
 	spec.Policies = append(spec.Policies, PolicySpec{Name: "again", Stages: []StageSpec{Healthy{}, Latency{}}})
 	p := mustCompile(t, spec)
@@ -245,7 +247,8 @@ func TestBadLatency(t *testing.T) {
 	for _, m := range []Margin{{Share: -0.1}, {Share: 1.1}, {Time: -1}, {Time: MaxRTT + 1}} {
 		s := latencySpec()
 		s.Policies = []PolicySpec{{Name: "p", Stages: []StageSpec{Latency{Within: m}}}}
-		if _, problems := Compile(s); len(problems) != 1 || !strings.Contains(problems[0].Msg, "out of range") || !slices.Equal(problems[0].Path, []string{"policies", "p", "0", "latency", "within"}) {
+		_, problems := Compile(s)
+		if len(problems) != 1 || !strings.Contains(problems[0].Msg, "out of range") || !slices.Equal(problems[0].Path, []string{"policies", "p", "0", "latency", "within"}) {
 			t.Errorf("%v: %v", m, problems)
 		}
 	}

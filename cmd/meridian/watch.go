@@ -47,7 +47,7 @@ func outdated(databases []*configs.GeoDatabase, now time.Time) (out []string) {
 // pollEvery is how often data files are looked at.
 const pollEvery = time.Second
 
-// watchFiles puts the data files of the configuration (zones, networks, geo databases, secrets) in force as they change, until ctx ends. Polling works
+// watchFiles puts the data files of the configuration (zones, networks, round-trip times, geo databases, secrets) in force as they change, until ctx ends. Polling works
 // on every file system and for every way of writing: over the file, by renaming, through links, as a mounted volume does.
 //
 // A change counts when two looks in a row find the same, so that files are not read while they are written. What was refused is not
