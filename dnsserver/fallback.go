@@ -23,46 +23,52 @@ func (a *Answerer) decideBy(m *zone.Manner) {
 	if a.query.HasSubnet {
 		for _, f := range m.Fallbacks {
 			q.Service, q.Policy = f.Service, f.Policy
-			scope = max(scope, a.ask(q).Scope)
+			scope = max(scope, a.ask(q).Scope, a.askOthers(q).Scope)
 		}
 		q.Service, q.Policy = own.Service, own.Policy
 	}
-	a.decided = a.ask(q)
-	if len(a.decided.Endpoints) == 0 {
-		if ttl = a.decided.TTL; !a.fallBack(m, &ttl) {
-			*q = own
-			q.Short = m.Shortage
-			a.decided = a.ask(q)
-		}
+	works := a.works(&ttl)
+	scope = max(scope, a.decided.Scope)
+	if !works && !a.fallBack(m, &ttl) {
+		*q = own
+		q.Short = m.Shortage
+		a.decided = a.ask(q)
 	}
 	a.decided.Scope = max(a.decided.Scope, scope)
 	a.decided.TTL = shorter(a.decided.TTL, ttl)
 }
 
-// fallBack decides by the first of some fallbacks of which enough is up, and reports whether there is one. One that has no endpoints for
-// the type asked answers, too: with nothing, so that clients do not go by one type where they would not by another. ttl becomes no longer
-// than any decision holds that was looked at.
+// fallBack decides by the first of some fallbacks of which enough is up, and reports whether there is one. ttl becomes no longer than any
+// decision holds that was looked at.
 func (a *Answerer) fallBack(m *zone.Manner, ttl *uint32) bool {
-	q := &a.asked
 	for _, f := range m.Fallbacks {
-		q.Service, q.Policy = f.Service, f.Policy
-		d := a.ask(q)
-		*ttl = shorter(*ttl, d.TTL)
-		works := len(d.Endpoints) > 0
-		if !works && !a.snapshot.Plan.HasFamily(f.Service, q.Family) {
-			any := *q
-			any.Family = policy.FamilyAny
-			other := a.ask(&any)
-			*ttl = shorter(*ttl, other.TTL)
-			works = len(other.Endpoints) > 0
-		}
-		if works {
-			a.decided = d
+		a.asked.Service, a.asked.Policy = f.Service, f.Policy
+		if a.works(ttl) {
 			a.decided.Reason = policy.ReasonFallback
 			return true
 		}
 	}
 	return false
+}
+
+// works decides on a.asked, and reports whether enough is up to answer. A service that has no endpoints for the type asked, but others,
+// answers with nothing if enough of those is up, so that clients do not go by one type where they would not by another.
+func (a *Answerer) works(ttl *uint32) bool {
+	a.decided = a.ask(&a.asked)
+	others := a.askOthers(&a.asked)
+	a.decided.Scope = max(a.decided.Scope, others.Scope)
+	*ttl = shorter(*ttl, shorter(a.decided.TTL, others.TTL))
+	return len(a.decided.Endpoints) > 0 || len(others.Endpoints) > 0
+}
+
+// askOthers asks the Plan for endpoints of whatever family if the service has none of the one asked for; else it asks nothing.
+func (a *Answerer) askOthers(q *policy.Query) (d policy.Decision) {
+	if !a.snapshot.Plan.HasFamily(q.Service, q.Family) {
+		others := *q
+		others.Family = policy.FamilyAny
+		d = a.ask(&others)
+	}
+	return d
 }
 
 // ask asks the Plan.
@@ -73,12 +79,14 @@ func (a *Answerer) ask(q *policy.Query) policy.Decision {
 // shorter returns the shorter of two bounds of a TTL, of which 0 is none.
 func shorter(a, b uint32) uint32 { return min(a-1, b-1) + 1 }
 
-// withhold answers with no records where there are endpoints for the type asked: nothing is up, and the record or its policy fails closed.
-// Resolvers keep that no longer than health is sure to hold.
+// withhold answers with no records: there are none of the type asked, or nothing is up, and the record or its policy fails closed. What
+// hangs on health resolvers keep no longer than that is sure to hold.
 func (a *Answerer) withhold() wire.RCode {
 	p := &a.path
-	if a.steered == p.match.Steer && a.decided.Reason == policy.ReasonFailClosed {
-		a.builder.SetError(wire.NetworkError, "no endpoint is up")
+	if a.steered == p.match.Steer {
+		if a.decided.Reason == policy.ReasonFailClosed {
+			a.builder.SetError(wire.NetworkError, "no endpoint is up")
+		}
 		if a.decided.TTL != 0 {
 			p.ttl = min(p.ttl, a.decided.TTL)
 		}

@@ -176,10 +176,33 @@ func TestFailOfAliases(t *testing.T) {
 	}
 }
 
+// A service without endpoints for a type answers it with nothing while it works for others, and gives way with them; what is not answered
+// is kept no longer than health is sure to hold.
+func TestFallbackOfOtherFamilies(t *testing.T) {
+	for _, tt := range []struct{ down, a, aaaa string }{
+		{"", "192.0.2.21", "SOA 60"},
+		{"w1/3 w2/3 s1/3", "192.0.2.21", "SOA 60"}, // of no account
+		{"l1/7", "192.0.2.11, 192.0.2.12", "2001:db8::11, 2001:db8::12"},
+		{"l1/7 s1 s2/9", "SOA 7, EDE 23", "SOA 7"},
+	} {
+		s := mannerSnapshot(t, tt.down, mannered(zone.SteerSpec{Service: "last", Fail: zone.FailClosed, Fallbacks: []zone.FallbackSpec{{Service: "spare", Policy: "all"}}}))
+		for qtype, want := range map[uint16]string{dns.TypeA: tt.a, dns.TypeAAAA: tt.aaaa} {
+			if got := brief(answer(t, testAnswerer(s, UDP), query("www.m.example", qtype, edns))); got != want {
+				t.Errorf("down %q, type %s: %s, want %s", tt.down, dns.TypeToString[qtype], got, want)
+			}
+		}
+	}
+	s := mannerSnapshot(t, "w1/7 w2", mannered(zone.SteerSpec{Fallbacks: []zone.FallbackSpec{{Service: "last", Policy: "all"}}}))
+	if got := brief(answer(t, testAnswerer(s, UDP), query("www.m.example", dns.TypeAAAA, edns))); got != "SOA 7" {
+		t.Errorf("AAAA of a fallback without: %s, want it no longer than the service is sure to be down", got)
+	}
+}
+
 // The scope is that of the service and its fallbacks together, whatever is up; and of what is withheld, too.
 func TestScopeOfFallbacks(t *testing.T) {
 	spare := []zone.FallbackSpec{{Service: "spare", Policy: "near"}, {Service: "last", Policy: "all"}}
-	for _, steer := range []zone.SteerSpec{{Fallbacks: spare}, {Policy: "near", Fail: zone.FailClosed}, {Fail: zone.FailClosed, Fallbacks: spare}} {
+	own := zone.SteerSpec{Policy: "near", Fallbacks: []zone.FallbackSpec{{Service: "last", Policy: "all"}}}
+	for _, steer := range []zone.SteerSpec{own, {Fallbacks: spare}, {Policy: "near", Fail: zone.FailClosed}, {Fail: zone.FailClosed, Fallbacks: spare}} {
 		for _, down := range []string{"", "w1", "w1 w2", "w1 w2 s1", "w1 w2 s1 s2", "w1 w2 s1 s2 l1"} {
 			s := mannerSnapshot(t, down, mannered(steer))
 			for client, want := range map[string]uint8{"198.51.100.0/24": 24, "198.51.101.0/24": 24, "2001:db8::/48": 1} {

@@ -99,7 +99,7 @@ func FamilyOf(rrtype uint16) policy.Family {
 // The answer's scope is the longest of all decisions that led to it (RFC 7871 7.2.1).
 func (a *Answerer) decide(steer *zone.Steer, family policy.Family) bool {
 	plan := a.snapshot.Plan
-	if !plan.HasFamily(steer.Service, family) {
+	if m := a.path.match.Manner; !plan.HasFamily(steer.Service, family) && (m == nil || len(m.Fallbacks) == 0) {
 		return false
 	}
 	if !a.located {
