@@ -153,7 +153,7 @@ func (b *builder) company(o *owner, file []set, steered TypeSet) {
 		case t == wire.TypeCNAME:
 			b.problem(at(r), "the zone file has a CNAME at %q, which stands alone at its name (RFC 1034 3.6.2)", r.Owner)
 			return
-		case t == wire.TypeNS && !bytes.Equal(o.name, b.apex) && (o.steer != nil || o.alias != nil || o.whoami):
+		case t == wire.TypeNS && !bytes.Equal(o.name, b.apex) && (o.steer != nil || o.alias != nil || o.whoami || o.variants != nil):
 			b.problem(at(r), "the zone file delegates %q to other servers by NS, so this would never be answered", r.Owner)
 			return
 		default:

@@ -283,12 +283,16 @@ func TestVariantsBesideFile(t *testing.T) {
 	for line, want := range map[string]string{
 		"x A 192.0.2.7":              "the zone file has A at \"x\" too",
 		"x CNAME y":                  "the zone file has a CNAME at \"x\"",
-		"x NS ns.elsewhere.invalid.": "below the delegation",
+		"x NS ns.elsewhere.invalid.": "the zone file delegates \"x\" to other servers",
+		"x STEER web -":              "the zone file steers \"x\"",
+		"x STEER web - TXT":          "the zone file steers \"x\"",
 	} {
-		spec := file(line, "y A 192.0.2.9")
-		spec.Records = []RecordSpec{variants}
-		if got := refuse(t, spec); len(got) == 0 || !strings.Contains(strings.Join(got, "\n"), want) && !strings.Contains(strings.Join(got, "\n"), "never be answered") {
-			t.Errorf("%s: %q, want %q", line, got, want)
+		for _, variants := range []RecordSpec{variants, varied("x", only("192.0.2.1", &ConditionSpec{Types: []string{"A"}}), only("192.0.2.2", nil))} {
+			spec := file(line, "y A 192.0.2.9")
+			spec.Records = []RecordSpec{variants}
+			if got := refuse(t, spec); len(got) == 0 || !strings.Contains(strings.Join(got, "\n"), want) {
+				t.Errorf("%s: %q, want %q", line, got, want)
+			}
 		}
 	}
 }
