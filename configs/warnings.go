@@ -303,13 +303,18 @@ func (f *file) warnZoneFiles() {
 	}
 }
 
-// warnConditions warns of names that have no records for some clients of one resolver: it gives what it heard to all others, too.
+// warnConditions warns of names that have no records for some clients of one resolver: it gives what it heard to all others, too. And of a
+// CNAME for some types: resolvers that know it take it for all.
 func (f *file) warnConditions() {
 	for i := range f.zones {
 		for j := range f.zones[i].Records {
 			r := &f.zones[i].Records[j]
 			clients, others := false, false
-			for _, v := range r.Alternatives() {
+			for place, v := range r.Alternatives() {
+				if v.When != nil && v.When.Types != nil && hasCNAME(v) {
+					f.warnAt(f.zones[i].Path(slices.Concat([]string{"records", r.Owner}, place, []string{"when", "types"})...), "resolvers that know of "+
+						"a CNAME take it for all types (RFC 1034 3.6.2), whatever stands here for others; leave \"types\" out")
+				}
 				clients = clients || v.When != nil && (v.When.Client != nil || v.When.Subnet != nil)
 				others = others || v.When == nil
 			}
@@ -319,6 +324,12 @@ func (f *file) warnConditions() {
 			}
 		}
 	}
+}
+
+// hasCNAME reports whether a record is an alias, static or steered.
+func hasCNAME(r *zone.RecordSpec) bool {
+	return slices.ContainsFunc(r.Static, func(s zone.StaticSpec) bool { return s.Type == "CNAME" }) ||
+		r.Steer != nil && slices.Contains(r.Steer.Types, "CNAME")
 }
 
 // targetOf returns the name that a value points to, if its type has one.
