@@ -169,7 +169,7 @@ func TestParseType(t *testing.T) {
 // A subnet that nobody routes, as a resolver sends it: the resolver's address decides, and the scope is that of the network set aside.
 func TestExplainUnroutedSubnet(t *testing.T) {
 	name, _ := wire.ParseName("www.gslb.example")
-	for resolver, want := range map[string]string{"": "taken for the resolver's address, and the scope is 0", "192.0.2.1": "the resolver's address decides"} {
+	for resolver, want := range map[string]string{"": "taken for the resolver's address, and the scope is 0", "192.0.2.1": "the resolver's address counts"} {
 		q := Question{Name: name, Type: dns.TypeA, Client: netip.MustParsePrefix("10.1.0.0/16")}
 		scope := uint8(0)
 		if resolver != "" {
