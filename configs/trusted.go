@@ -26,8 +26,8 @@ func ReadAs(name, text string) (*Config, error) {
 }
 
 // ReadTrusted is ReadFile of a file that somebody names who may not be allowed to read all that this process may: the file, and what it names,
-// would be told of in problems. So it has to belong to the superuser, to the user of this process or to the owner of the file like, and nobody else may
-// be able to write to it. Where files have no such owners, every file is trusted.
+// would be told of in problems. So it has to belong to the superuser, to the user of this process or to the owner of the file like, and nobody else
+// may be able to write to it. Where files have no such owners, every file is trusted.
 func ReadTrusted(name, like string) (*Config, error) {
 	f, err := os.OpenFile(name, opened, 0)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/meridian-gslb/meridian/registry"
 )
 
-// An Asking asks one Snapshot many questions, to see what it answers: by the code that answers DNS, but for the dice, which who asks rolls, also where
-// they would follow from the time. It belongs to one goroutine at a time.
+// An Asking asks one Snapshot many questions, to see what it answers: by the code that answers DNS, but for the dice, which who asks rolls, also
+// where they would follow from the time. It belongs to one goroutine at a time.
 type Asking struct {
 	answerer *Answerer
 	query    []byte

@@ -82,8 +82,8 @@ func (s *sampler) take(a *Answerer) {
 	s.since = s.left
 }
 
-// gather calls add with each sample that was taken since the last time, and how many answers it stands for: those for which there was no room, too. The
-// ring is emptied first, so that little is lost meanwhile.
+// gather calls add with each sample that was taken since the last time, and how many answers it stands for: those for which there was no room, too.
+// The ring is emptied first, so that little is lost meanwhile.
 func (s *sampler) gather(add func(x sample, answers float64)) {
 	taken := uint64(0)
 	from, to := s.from.Load(), s.to.Load()

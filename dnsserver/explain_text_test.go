@@ -59,7 +59,8 @@ func TestExplainByDNS(t *testing.T) {
 	}
 }
 
-// TestExplainByDNSForOthers: whoever is not in the networks, and every question that is none for an explanation, gets what it would get without the setting.
+// TestExplainByDNSForOthers: whoever is not in the networks, and every question that is none for an explanation, gets what it would get without the
+// setting.
 func TestExplainByDNSForOthers(t *testing.T) {
 	s := testSnapshot(t, nil)
 	without, with := testAnswerer(s, TCP), toldWhy(s, TCP)

@@ -11,8 +11,8 @@ import (
 	"github.com/meridian-gslb/meridian/registry"
 )
 
-// A Record is the decision behind one steered answer with all that it hangs on beside the configuration: the same can be decided again at any time, and looked at. It
-// does not change.
+// A Record is the decision behind one steered answer with all that it hangs on beside the configuration: the same can be decided again at any time,
+// and looked at. It does not change.
 type Record struct {
 	Time       int64           `json:"time"`                 // Unix seconds
 	Snapshot   uint64          `json:"snapshot"`             // generation of the snapshot that answered
@@ -48,7 +48,8 @@ type RecordHealth struct {
 func newRecord(s *registry.Snapshot, name string, rrtype uint16, q policy.Query, scratch *policy.Scratch) Record {
 	r := Record{
 		Time: q.Now, Snapshot: s.Gen, Name: name, Type: dns.Type(rrtype).String(), Client: q.Client, Service: s.Plan.ServiceName(q.Service),
-		Policy: s.Plan.PolicyName(q.Policy), Family: q.Family.String(), Dice: q.Dice, Joint: q.Joint, Short: q.Short, Health: []RecordHealth{}, Endpoints: []string{},
+		Policy: s.Plan.PolicyName(q.Policy), Family: q.Family.String(), Dice: q.Dice, Joint: q.Joint, Short: q.Short,
+		Health: []RecordHealth{}, Endpoints: []string{},
 	}
 	for _, id := range s.Plan.Endpoints(q.Service) {
 		v := s.Health.Of(id)

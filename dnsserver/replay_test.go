@@ -168,9 +168,9 @@ type answered struct {
 	manner       bool            // the record has a manner of its own
 }
 
-// TestReplay: 100,000 answers are given while another goroutine changes configuration, health and overrides. Each is then given again, in another order and by
-// others, from its snapshot, its dice and its time: the decision and every byte are the same. So they are from what a Record says, through JSON, by a Plan that
-// was compiled anew.
+// TestReplay: 100,000 answers are given while another goroutine changes configuration, health and overrides. Each is then given again, in another
+// order and by others, from its snapshot, its dice and its time: the decision and every byte are the same. So they are from what a Record says,
+// through JSON, by a Plan that was compiled anew.
 func TestReplay(t *testing.T) {
 	const total = 100_000
 	r := registry.New(registry.Options{})

@@ -80,7 +80,8 @@ func (x *Explanation) scopeSteps(a *Answerer) {
 	case !c.asked.IsValid():
 		x.ScopeSteps = append(x.ScopeSteps, "there is no client subnet, so no scope: 0")
 	case c.before > 0:
-		x.ScopeSteps = append(x.ScopeSteps, fmt.Sprintf("the IPv4 address begins at bit %d of the client subnet: %d + %d = %d", c.before, c.before, a.decided.Scope, x.Scope))
+		x.ScopeSteps = append(x.ScopeSteps, fmt.Sprintf("the IPv4 address begins at bit %d of the client subnet: %d + %d = %d",
+			c.before, c.before, a.decided.Scope, x.Scope))
 	default:
 		x.ScopeSteps = append(x.ScopeSteps, fmt.Sprintf("the longest counts: %d", x.Scope))
 	}
@@ -126,7 +127,8 @@ func (x *Explanation) odds(a *Answerer) {
 		return
 	}
 	if q.Joint {
-		x.Varies = append(x.Varies, fmt.Sprintf("the dice follow from the client and the time: they are others every %d s, the same on all nodes", policy.JointSeconds))
+		x.Varies = append(x.Varies, fmt.Sprintf("the dice follow from the client and the time: they are others every %d s, the same on all nodes",
+			policy.JointSeconds))
 	} else {
 		x.Varies = append(x.Varies, "each answer is drawn anew")
 	}

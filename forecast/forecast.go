@@ -81,7 +81,8 @@ func (a *asker) Ask(dice uint64) simulate.Ask {
 // maxNames is how many names Population has asked.
 const maxNames = 100
 
-// Population returns the demand of clients who ask evenly for the names that a service answers, at most the first 100 of them. It is empty if there is none.
+// Population returns the demand of clients who ask evenly for the names that a service answers, at most the first 100 of them. It is empty if there
+// is none.
 func Population(s *registry.Snapshot, service string, clients []simulate.Client) demand.Report {
 	id, ok := s.Plan.ServiceByName(service)
 	var steers []*zone.Steer
@@ -95,7 +96,8 @@ func Population(s *registry.Snapshot, service string, clients []simulate.Client)
 	k := demand.NewSketch(demand.MaxKeys, 0, 0)
 	for i, c := range clients {
 		for j, steer := range steers {
-			k.Add(demand.Key{Name: steer.Record, Type: dns.Type(steer.Types.List()[0]).String(), Client: demand.Network(c.Prefix)}, c.Queries/float64(len(steers)), 0, demand.Dice(uint64(i*maxNames+j)))
+			key := demand.Key{Name: steer.Record, Type: dns.Type(steer.Types.List()[0]).String(), Client: demand.Network(c.Prefix)}
+			k.Add(key, c.Queries/float64(len(steers)), 0, demand.Dice(uint64(i*maxNames+j)))
 		}
 	}
 	return k.Report(1)

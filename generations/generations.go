@@ -3,8 +3,8 @@
 //
 // Each is a file of its own in the directory "generations" of the state directory, with a checksum, written under another name, made durable and
 // then renamed into place: a crash at any moment leaves either all of it or nothing. A pin beside them says which one serves in the place of the
-// configuration file, for as long as that has the text that it had then. Data files (zones, networks, geo databases) are not kept: they have a life of
-// their own.
+// configuration file, for as long as that has the text that it had then. Data files (zones, networks, geo databases) are not kept: they have a life
+// of their own.
 package generations
 
 import (

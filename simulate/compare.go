@@ -108,8 +108,8 @@ const (
 )
 
 // Compare asks both Sides the same questions: each Flow's clients ask several times, the large ones more often, with the same dice on both Sides, so
-// that what did not change does not move. What moves of a client is the least that must go elsewhere for its shares to become what they will be. Equal
-// arguments give equal results. The error says what is wrong with the clients or capacities.
+// that what did not change does not move. What moves of a client is the least that must go elsewhere for its shares to become what they will be.
+// Equal arguments give equal results. The error says what is wrong with the clients or capacities.
 func Compare(c Comparison) (*Forecast, error) {
 	r := &comparing{Comparison: c, numbers: map[place]int{}, regions: map[string]*moves{}}
 	for i := range c.Flows {

@@ -41,7 +41,8 @@ func (n *node) readChange(c admin.Change) (cfg *configs.Config, err error) {
 
 // forecast says what a configuration would do, by what is known of endpoints and of who asks.
 func (n *node) forecast(c admin.Change, cfg *configs.Config) (admin.Plan, error) {
-	p := admin.Plan{File: cmp.Or(c.File, n.file), Against: "what serves", Same: cfg.Text() == n.config.Load().Text(), Limit: c.Limit(), Warnings: problems(cfg.Warnings)}
+	p := admin.Plan{File: cmp.Or(c.File, n.file), Against: "what serves", Limit: c.Limit(), Warnings: problems(cfg.Warnings)}
+	p.Same = cfg.Text() == n.config.Load().Text()
 	var d demand.Report
 	switch {
 	case c.Demand != nil:

@@ -30,7 +30,8 @@ func (n *node) explain(q admin.Question) (dnsserver.Explanation, error) {
 		return x, err
 	}
 	if q.At != 0 {
-		x.Notes = append(x.Notes, fmt.Sprintf("this is what generation %d of the configuration would answer, with data files, health and registrations of now", q.At))
+		x.Notes = append(x.Notes, fmt.Sprintf(
+			"this is what generation %d of the configuration would answer, with data files, health and registrations of now", q.At))
 	}
 	x.Health = n.healthOf(s, &x, time.Now())
 	return x, nil
@@ -43,7 +44,8 @@ func (n *node) snapshotAt(generation uint64) (*registry.Snapshot, error) {
 	}
 	g, err := n.kept.Get(generation)
 	if err != nil {
-		return nil, &admin.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("generation %d cannot be had: %s", generation, strings.TrimPrefix(err.Error(), "generations: "))}
+		why := strings.TrimPrefix(err.Error(), "generations: ")
+		return nil, &admin.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("generation %d cannot be had: %s", generation, why)}
 	}
 	cfg, err := loadKept(n.named(g.File), g, n.config.Load().State)
 	if err != nil {
@@ -100,8 +102,8 @@ func (n *node) by(d registry.EndpointDetail) string {
 	return fmt.Sprintf("%s probe of %s, the last %d %s", p.Kind, p.Address, p.Streak, outcome)
 }
 
-// explain reads a question as a person writes it and explains its answer by a Snapshot; r knows what suppositions are about. The error says which part
-// cannot be read.
+// explain reads a question as a person writes it and explains its answer by a Snapshot; r knows what suppositions are about. The error says which
+// part cannot be read.
 func explain(r *registry.Registry, s *registry.Snapshot, q admin.Question) (dnsserver.Explanation, error) {
 	var asked dnsserver.Question
 	var err error

@@ -112,7 +112,8 @@ func printAnswers(p *printer, list []dnsserver.Record) {
 		if len(r.Endpoints) > 0 {
 			first = r.Endpoints[0]
 		}
-		rows = append(rows, []string{time.Unix(r.Time, 0).Format(time.TimeOnly), r.Name, r.Type, r.Client.String(), dash(first), fmt.Sprint(len(r.Endpoints)), r.Reason})
+		at := time.Unix(r.Time, 0).Format(time.TimeOnly)
+		rows = append(rows, []string{at, r.Name, r.Type, r.Client.String(), dash(first), fmt.Sprint(len(r.Endpoints)), r.Reason})
 	}
 	p.table([]string{"TIME", "NAME", "TYPE", "CLIENT", "FIRST", "ENDPOINTS", "REASON"}, rows)
 }
@@ -182,6 +183,6 @@ func printReplayed(p *printer, r *admin.Replayed) {
 		p.line("  the same as then")
 		return
 	}
-	p.line("  %s it was %s (%s, TTL bound %d s, scope /%d): the configuration, its data files or what registered are others now", p.paint(red, "not the same as then:"),
-		clean(dash(strings.Join(x.Endpoints, ", "))), clean(x.Reason), x.TTL, x.Scope)
+	p.line("  %s it was %s (%s, TTL bound %d s, scope /%d): the configuration, its data files or what registered are others now",
+		p.paint(red, "not the same as then:"), clean(dash(strings.Join(x.Endpoints, ", "))), clean(x.Reason), x.TTL, x.Scope)
 }
