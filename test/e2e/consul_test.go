@@ -173,7 +173,7 @@ func TestConsul(t *testing.T) {
 	c.start() // it has forgotten everything
 	eventually(t, 60*time.Second, "the loss held back", func() bool {
 		out, _ := n.cli("status")
-		return strings.Contains(out, "gone at once") && strings.Contains(out, "meridian confirm consul")
+		return strings.Contains(out, "4 of its 4 endpoints are gone at once") && strings.Contains(out, "meridian confirm consul")
 	})
 	if !n.answers("api", "192.0.2.1", "192.0.2.2")() {
 		t.Error("a Consul that forgot everything changed the answer")
