@@ -40,22 +40,14 @@ func (f *file) decodeLatency(v value) {
 
 // decodeLatencyFile reads the table that v names.
 func (f *file) decodeLatencyFile(v value, hysteresis policy.Margin) {
-	path := f.filePath(v)
-	if path == "" {
-		return
-	}
-	path = f.setting.resolve(path)
-	if f.unchangedFiles(path) {
+	data, text, unchanged := f.openList(v, maxLatencyFile)
+	if unchanged {
 		f.spec.Latency = f.setting.previous.Definition.Policy.Latency
+	}
+	if data == nil {
 		return
 	}
-	f.newNetworks = true
-	text, err := f.readData(path, maxLatencyFile)
-	if err != nil {
-		f.cannotRead(v, path, err)
-		return
-	}
-	r := latencyReader{dataReader: f.dataReader(path, v.path)}
+	r := latencyReader{dataReader: *data}
 	r.readLines(text, r.line)
 	if !r.eachOnce(func(i int) netip.Prefix { return r.list[i].Prefix }) {
 		return

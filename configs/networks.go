@@ -77,28 +77,40 @@ func (f *file) decodeNetworks(v value) {
 
 // decodeNetworksFile reads the file that "geo.networks_file" names: a network and a site on each line.
 func (f *file) decodeNetworksFile(v value) {
-	path := f.filePath(v)
-	if path == "" {
-		return
-	}
-	path = f.setting.resolve(path)
-	if f.unchangedFiles(path) {
+	data, text, unchanged := f.openList(v, maxNetworksFile)
+	if unchanged {
 		f.spec.Listed = f.setting.previous.Definition.Policy.Listed
+	}
+	if data == nil {
 		return
 	}
-	f.newNetworks = true
-	text, err := f.readData(path, maxNetworksFile)
-	if err != nil {
-		f.cannotRead(v, path, err)
-		return
-	}
-	r := networksReader{dataReader: f.dataReader(path, v.path)}
+	r := networksReader{dataReader: *data}
 	number := strings.Count(text, "\n") + 1
 	r.list, r.lines = make([]policy.NetworkSpec, 0, number), make([]int32, 0, number)
 	r.readLines(text, r.line)
 	if r.eachOnce(func(i int) netip.Prefix { return r.list[i].Prefix }) {
 		f.spec.Listed = r.list
 	}
+}
+
+// openList reads the file that v names, of a network on each line and so many bytes at the most. There is no reader if the file did not change since it
+// was last read, or cannot be read, which is reported.
+func (f *file) openList(v value, limit int64) (r *dataReader, text string, unchanged bool) {
+	path := f.filePath(v)
+	if path == "" {
+		return nil, "", false
+	}
+	if path = f.setting.resolve(path); f.unchangedFiles(path) {
+		return nil, "", true
+	}
+	f.newNetworks = true
+	text, err := f.readData(path, limit)
+	if err != nil {
+		f.cannotRead(v, path, err)
+		return nil, "", false
+	}
+	data := f.dataReader(path, v.path)
+	return &data, text, false
 }
 
 // A dataReader reads a file with a network on each line.

@@ -1,8 +1,7 @@
 // Package generations keeps the last configurations that were in force on disk, so that each can come back: also while no process runs, and
 // when the configuration file itself is broken.
 //
-// Each is a file of its own in the directory "generations" of the state directory, with a checksum, written under another name, made durable and
-// then renamed into place: a crash at any moment leaves either all of it or nothing. A pin beside them says which one serves in the place of the
+// Each is a sealed file of its own in the directory "generations" of the state directory. A pin beside them says which one serves in the place of the
 // configuration file, for as long as that has the text that it had then. Data files (zones, networks, geo databases) are not kept: they have a life
 // of their own.
 package generations
@@ -17,10 +16,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/meridian-gslb/meridian/sealed"
 )
 
 // Kept is how many generations are kept, and those that are pinned or in force beside them.
@@ -28,11 +27,10 @@ const Kept = 5
 
 // The names of files.
 const (
-	dirName  = "generations"
-	suffix   = ".generation"
-	pinName  = "pin"
-	newName  = ".new-*"
-	headline = "meridian generation 1 " // and the checksum of what follows the line
+	dirName = "generations"
+	suffix  = ".generation"
+	pinName = "pin"
+	kind    = "meridian generation 1"
 )
 
 // A Generation is one configuration that was in force. Its text may hold secrets.
@@ -62,12 +60,14 @@ func Sum(text string) string {
 
 // A Dir is the generations of one state directory. Its methods may be called concurrently, but by one process at a time.
 type Dir struct {
-	path string
-	mu   sync.Mutex
+	files sealed.Series
+	mu    sync.Mutex
 }
 
 // In returns the generations in a state directory. Neither of both need exist: the first write makes them.
-func In(state string) *Dir { return &Dir{path: filepath.Join(state, dirName)} }
+func In(state string) *Dir {
+	return &Dir{files: sealed.Series{Dir: filepath.Join(state, dirName), Suffix: suffix}}
+}
 
 // ErrNone says that there is no such generation, or no Pin.
 var ErrNone = errors.New("there is none")
@@ -96,25 +96,13 @@ func (d *Dir) list() (list []Generation, damaged []error) {
 }
 
 // numbers returns the numbers of all files, in order.
-func (d *Dir) numbers() (numbers []uint64, err error) {
-	entries, err := os.ReadDir(d.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
+func (d *Dir) numbers() ([]uint64, error) {
+	numbers, err := d.files.Numbers()
+	if err != nil {
 		return nil, fmt.Errorf("generations: %w", err)
 	}
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), suffix)
-		if n, err := strconv.ParseUint(name, 10, 64); ok && err == nil && d.file(n) == filepath.Join(d.path, e.Name()) {
-			numbers = append(numbers, n)
-		}
-	}
-	slices.Sort(numbers)
 	return numbers, nil
 }
-
-func (d *Dir) file(n uint64) string { return filepath.Join(d.path, fmt.Sprintf("%010d%s", n, suffix)) }
 
 // Get returns one generation. The error is an ErrNone if it is not kept.
 func (d *Dir) Get(n uint64) (Generation, error) {
@@ -140,11 +128,11 @@ func (d *Dir) GetOrOlder(n uint64) (g Generation, damaged error, err error) {
 }
 
 func (d *Dir) read(n uint64) (g Generation, err error) {
-	if err := read(d.file(n), &g); err != nil {
+	if err := read(d.files.File(n), &g); err != nil {
 		return g, fmt.Errorf("generations: generation %d: %w", n, err)
 	}
 	if g.Number != n {
-		return g, fmt.Errorf("generations: %s holds generation %d", d.file(n), g.Number)
+		return g, fmt.Errorf("generations: %s holds generation %d", d.files.File(n), g.Number)
 	}
 	return g, nil
 }
@@ -162,7 +150,7 @@ func (d *Dir) Add(g Generation, needed ...uint64) (Generation, error) {
 	if len(numbers) > 0 {
 		g.Number = numbers[len(numbers)-1] + 1
 	}
-	if err := d.write(d.file(g.Number), &g); err != nil {
+	if err := write(d.files.File(g.Number), &g); err != nil {
 		return g, err
 	}
 	if p, err := d.pinned(); err == nil {
@@ -171,7 +159,7 @@ func (d *Dir) Add(g Generation, needed ...uint64) (Generation, error) {
 	var errs []error
 	for _, n := range numbers[:max(0, len(numbers)+1-Kept)] {
 		if !slices.Contains(needed, n) {
-			errs = append(errs, os.Remove(d.file(n)))
+			errs = append(errs, os.Remove(d.files.File(n)))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -188,7 +176,7 @@ func (d *Dir) Pinned() (Pin, error) {
 }
 
 func (d *Dir) pinned() (p Pin, err error) {
-	if err := read(filepath.Join(d.path, pinName), &p); err != nil {
+	if err := read(filepath.Join(d.files.Dir, pinName), &p); err != nil {
 		return Pin{}, fmt.Errorf("generations: pin: %w", err)
 	}
 	return p, nil
@@ -198,77 +186,48 @@ func (d *Dir) pinned() (p Pin, err error) {
 func (d *Dir) Pin(p Pin) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.write(filepath.Join(d.path, pinName), &p)
+	return write(filepath.Join(d.files.Dir, pinName), &p)
 }
 
 // Unpin takes the Pin away, if there is one.
 func (d *Dir) Unpin() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	err := os.Remove(filepath.Join(d.path, pinName))
+	err := os.Remove(filepath.Join(d.files.Dir, pinName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return fmt.Errorf("generations: %w", err)
 	}
-	return d.sync()
+	if err := sealed.Sync(d.files.Dir); err != nil {
+		return fmt.Errorf("generations: %w", err)
+	}
+	return nil
 }
 
 // read reads a file that write wrote.
 func read(name string, v any) error {
-	data, err := os.ReadFile(name)
+	body, err := sealed.Read(name, kind)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return ErrNone
 	case err != nil:
 		return err
 	}
-	head, body, ok := strings.Cut(string(data), "\n")
-	if sum, version := strings.CutPrefix(head, headline); !ok || !version || sum != Sum(body) {
-		return fmt.Errorf("%s is damaged, or of another version", name)
-	}
-	if err := json.Unmarshal([]byte(body), v); err != nil {
+	if err := json.Unmarshal(body, v); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
 // write writes a file, all of it or nothing.
-func (d *Dir) write(name string, v any) (err error) {
+func write(name string, v any) error {
 	body, err := json.MarshalIndent(v, "", " ")
+	if err == nil {
+		err = sealed.Write(name, kind, body)
+	}
 	if err != nil {
-		return fmt.Errorf("generations: %w", err)
-	}
-	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return fmt.Errorf("generations: %w", err)
-	}
-	f, err := os.CreateTemp(d.path, newName) // for the owner alone
-	if err != nil {
-		return fmt.Errorf("generations: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.WriteString(headline + Sum(string(body)) + "\n" + string(body))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("generations: %w", err)
-	}
-	if err = os.Rename(f.Name(), name); err != nil {
-		return fmt.Errorf("generations: %w", err)
-	}
-	return d.sync()
-}
-
-// sync makes the names in the directory durable.
-func (d *Dir) sync() error {
-	f, err := os.Open(d.path)
-	if err != nil {
-		return fmt.Errorf("generations: %w", err)
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("generations: %w", err)
 	}
 	return nil

@@ -60,7 +60,7 @@ func TestKeepsFive(t *testing.T) {
 	if got := kept(t, d); got != "3c 5e 6f 7g 8h 9i " {
 		t.Error(got)
 	}
-	again := &Dir{path: d.path}
+	again := &Dir{files: d.files}
 	g, err := again.Get(9)
 	if want := (Generation{9, time.Unix(5, 0).UTC(), "/etc/m.yaml", "/etc/m.yaml", "reload", "i"}); err != nil || g != want {
 		t.Errorf("%+v %v", g, err)
@@ -83,10 +83,10 @@ func TestKeepsFive(t *testing.T) {
 	if _, err := d.Get(3); !errors.Is(err, ErrNone) {
 		t.Error(err)
 	}
-	if info, err := os.Stat(d.file(10)); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(d.files.File(10)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
-	if names, err := filepath.Glob(filepath.Join(d.path, ".new*")); err != nil || len(names) > 0 {
+	if names, err := filepath.Glob(filepath.Join(d.files.Dir, ".new*")); err != nil || len(names) > 0 {
 		t.Errorf("left behind: %v", names)
 	}
 }
@@ -98,8 +98,8 @@ func TestDamage(t *testing.T) {
 	if err := d.Pin(Pin{Generation: 3}); err != nil {
 		t.Fatal(err)
 	}
-	pin := filepath.Join(d.path, pinName)
-	for _, name := range []string{d.file(3), pin} {
+	pin := filepath.Join(d.files.Dir, pinName)
+	for _, name := range []string{d.files.File(3), pin} {
 		whole, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func TestDamage(t *testing.T) {
 	if _, _, err := d.GetOrOlder(0); err == nil {
 		t.Error("there is nothing older than the first")
 	}
-	if data, err := os.ReadFile(d.file(2)); err != nil || os.WriteFile(d.file(1), data, 0o600) != nil {
+	if data, err := os.ReadFile(d.files.File(2)); err != nil || os.WriteFile(d.files.File(1), data, 0o600) != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Get(1); err == nil || !strings.Contains(err.Error(), "holds generation 2") {

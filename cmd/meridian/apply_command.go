@@ -35,11 +35,7 @@ five configurations are kept: see "rollback".`,
 		Args:              atMostOne("NEW-CONFIG"),
 	}
 	cmd.RunE = run(func(cmd *cobra.Command, args []string) error {
-		file := ""
-		if len(args) > 0 {
-			file = args[0]
-		}
-		change, err := f.change(file)
+		change, err := f.change(named(args))
 		if err != nil {
 			return err
 		}

@@ -68,6 +68,14 @@ func (s *part) String() string { return fmt.Sprintf("%.4g%%", 100*float64(*s)) }
 // Type implements pflag.Value.
 func (s *part) Type() string { return "share" }
 
+// named returns the configuration that a command line names; "" = that of the process.
+func named(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return ""
+}
+
 // change returns the Change that a command line asks for. file is the configuration as it was named; "" = that of the process.
 func (f *changeFlags) change(file string) (c admin.Change, err error) {
 	limit := float64(f.maxMove)
@@ -163,10 +171,7 @@ The exit code is 4 if more moves than --max-move says, unless --force is given.`
 		Args:              atMostOne("NEW-CONFIG"),
 	}
 	cmd.RunE = run(func(cmd *cobra.Command, args []string) error {
-		file := ""
-		if len(args) > 0 {
-			file = args[0]
-		}
+		file := named(args)
 		change, err := f.change(file)
 		if err != nil {
 			return err

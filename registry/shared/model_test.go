@@ -76,10 +76,13 @@ func modelRun(t *testing.T, r *rand.Rand) (steps int) {
 			t.Fatalf("node %d: %+v replaced %+v", i, rec, old)
 		}
 	}
-	learn := func(i int, items map[string]Item) {
-		for _, target := range replicas[i].learn(items) {
+	news := make([][]string, nodes) // heard of, and yet to be adopted
+	learn := func(i int, items map[string]Item) { news[i] = replicas[i].learn(items) }
+	adopt := func(i int) {
+		for _, target := range news[i] {
 			keep(i, target, replicas[i].there[target].Record)
 		}
+		news[i] = nil
 	}
 	push := func(i int, w write) {
 		value, err := json.Marshal(w.rec)
@@ -99,7 +102,7 @@ func modelRun(t *testing.T, r *rand.Rand) (steps int) {
 		steps++
 		i, target := r.IntN(nodes), targets[r.IntN(len(targets))]
 		clock = clock.Add(time.Duration(r.IntN(3)-1) * time.Second) // clocks step back too
-		switch r.IntN(7) {
+		switch r.IntN(8) {
 		case 0, 1: // an operator decides
 			var o *registry.Override
 			if r.IntN(3) > 0 {
@@ -110,7 +113,12 @@ func modelRun(t *testing.T, r *rand.Rand) (steps int) {
 				o = &registry.Override{Target: to, State: policy.Drained, By: fmt.Sprint(steps)}
 			}
 			rec := replicas[i].decide(target, o, clock)
-			keep(i, target, rec)
+			if keep(i, target, rec); replicas[i].known[target] != rec {
+				t.Fatalf("node %d: the decision %+v gave way to %+v, which was known", i, rec, replicas[i].known[target])
+			}
+			if replicas[i].keep(target, Record{Version: rec.Version - 1, Time: clock.Add(time.Hour)}) {
+				t.Fatalf("node %d: an older decision replaced %+v", i, rec)
+			}
 			if newer(rec, newest[target]) {
 				newest[target] = rec
 			}
@@ -126,6 +134,8 @@ func modelRun(t *testing.T, r *rand.Rand) (steps int) {
 			}
 		case 5:
 			learn(i, kv.items)
+		case 7:
+			adopt(i)
 		case 6: // an answer that is late
 			if n := len(kv.before); n > 0 {
 				learn(i, kv.before[r.IntN(n)])
@@ -140,6 +150,7 @@ func modelRun(t *testing.T, r *rand.Rand) (steps int) {
 	for range 3 * nodes {
 		for i := range replicas {
 			learn(i, kv.items)
+			adopt(i)
 			for _, target := range replicas[i].pending() {
 				push(i, write{target, replicas[i].known[target], replicas[i].there[target].index})
 			}

@@ -77,14 +77,10 @@ func (r *replica) learn(items map[string]Item) (news []string) {
 		rec, err := decode(target, item.Value)
 		if err != nil {
 			r.bad[target] = err.Error()
-			if t := r.there[target]; item.Index > t.index {
-				r.there[target] = remote{index: item.Index}
-			}
+			r.there[target] = remote{index: item.Index}
 			continue
 		}
-		if item.Index >= r.there[target].index { // an answer may be older than the last
-			r.there[target] = remote{Record: rec, index: item.Index}
-		}
+		r.there[target] = remote{Record: rec, index: item.Index} // if the answer is older than the last, writes are refused until the next
 		if old, ok := r.known[target]; !ok || newer(rec, old) {
 			news = append(news, target)
 		}

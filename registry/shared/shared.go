@@ -18,7 +18,8 @@ import (
 
 // A KV is a key-value store that all nodes share. Its methods may be called concurrently.
 type KV interface {
-	// List returns all there is, when it is newer than index, or after some time; index 0 returns at once. next is the index to go on with.
+	// List returns all there is, when it is newer than index, or after some time; index 0 returns at once. next is the index to go on with, which is 0
+	// where what was known of indexes holds no more.
 	List(ctx context.Context, index uint64) (items map[string]Item, next uint64, err error)
 	// Set writes a value if the index of its key is still this one (0: it is not there), and reports whether it did.
 	Set(ctx context.Context, key string, value []byte, index uint64) (done bool, err error)
@@ -108,24 +109,24 @@ func (s *Store) decide(t registry.Target, o *registry.Override, save func() erro
 	if rec, ok := s.replica.known[t.String()]; o == nil && (!ok || rec.ended(time.Now())) {
 		return save() // everybody knows
 	}
-	if err := save(); err != nil {
-		return err
-	}
-	rec := s.replica.decide(t.String(), o, time.Now())
-	if err := s.put(t.String(), rec); err != nil {
+	if err := s.keep(t.String(), s.replica.decide(t.String(), o, time.Now()), save); err != nil {
 		return err
 	}
 	tick(s.dirty)
 	return nil
 }
 
-// put keeps a Record. Callers hold mu.
-func (s *Store) put(target string, rec Record) error {
+// keep keeps a Record, and by save the override that it is about. The Record goes first: if the override does not follow, because save fails or the
+// process ends, the two do not fit, and New forgets the Record. So a failure has changed nothing. Callers hold mu.
+func (s *Store) keep(target string, rec Record, save func() error) error {
 	value, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
 	if err := s.o.Records.PutShared(target, value); err != nil {
+		return err
+	}
+	if err := save(); err != nil {
 		return err
 	}
 	s.replica.keep(target, rec)
@@ -139,6 +140,7 @@ var errOlder = errors.New("shared: there is a later decision")
 const (
 	minRetry = 500 * time.Millisecond // after the first failure; doubled after each, with jitter
 	maxRetry = 15 * time.Second
+	gap      = 50 * time.Millisecond // at least, between an answer and the next question
 )
 
 // Run tells the others what is decided here and puts in force what is decided elsewhere, until ctx ends.
@@ -188,10 +190,8 @@ func (s *Store) pull(ctx context.Context, r *registry.Registry, heard chan struc
 			heard = nil
 		}
 		tick(s.dirty)
-		if next < index {
-			next = 0
-		}
-		index = max(next, 1)
+		index = next
+		sleep(ctx, gap)
 	}
 }
 
@@ -214,14 +214,12 @@ func (s *Store) adopt(r *registry.Registry, target string) {
 		if old, ok := s.replica.known[target]; ok && !newer(rec, old) {
 			return errOlder
 		}
-		if o == nil {
-			if err := s.Store.DeleteOverride(t); err != nil {
-				return err
+		return s.keep(target, rec, func() error {
+			if o == nil {
+				return s.Store.DeleteOverride(t)
 			}
-		} else if err := s.Store.SaveOverride(*o); err != nil {
-			return err
-		}
-		return s.put(target, rec)
+			return s.Store.SaveOverride(*o)
+		})
 	})
 	switch {
 	case err == nil:

@@ -83,7 +83,9 @@ type disk struct {
 	mu        sync.Mutex
 	overrides map[registry.Target]registry.Override
 	records   map[string][]byte
-	fails     bool
+	fails     bool // every write
+	refuses   bool // writes of overrides
+	forgets   bool // writes of Records
 }
 
 func newDisk() *disk {
@@ -101,12 +103,21 @@ func (d *disk) change(edit func()) error {
 }
 
 func (d *disk) SaveOverride(o registry.Override) error {
+	if d.refuses {
+		return errors.New("disk full")
+	}
 	return d.change(func() { d.overrides[o.Target] = o })
 }
 func (d *disk) DeleteOverride(t registry.Target) error {
+	if d.refuses {
+		return errors.New("disk full")
+	}
 	return d.change(func() { delete(d.overrides, t) })
 }
 func (d *disk) PutShared(key string, value []byte) error {
+	if d.forgets {
+		return errors.New("disk full")
+	}
 	return d.change(func() { d.records[key] = value })
 }
 func (d *disk) LoadShared() (map[string][]byte, error) { return maps.Clone(d.records), nil }
@@ -168,6 +179,7 @@ func TestShared(t *testing.T) {
 		a, b := start(t, "a", kv, da), start(t, "b", kv, db)
 		check := func(what, want string, nodes ...*node) {
 			t.Helper()
+			time.Sleep(time.Second) // the gap between questions
 			synctest.Wait()
 			for i, n := range nodes {
 				if got := n.show(); got != want {
@@ -253,10 +265,13 @@ func TestCrashBetweenWrites(t *testing.T) {
 		if err := a.Force(drain("us", "one")); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(time.Second)
 		synctest.Wait()
 		a.stop()
 		delete(da.overrides, site("us")) // it was being ended
 		a = start(t, "a", kv, da)
+		time.Sleep(time.Second)
+		synctest.Wait()
 		if a.show() != b.show() {
 			t.Errorf("the end was not recorded: %q, %q", a.show(), b.show())
 		}
@@ -269,6 +284,41 @@ func TestCrashBetweenWrites(t *testing.T) {
 		synctest.Wait()
 		if a.show() != b.show() || !strings.Contains(b.show(), "two") {
 			t.Errorf("the beginning was not recorded: %q, %q", a.show(), b.show())
+		}
+		a.stop()
+		b.stop()
+	})
+}
+
+// TestFailedWriteChangesNothing: of the two writes of a decision the first, or the second, fails: nothing is in force, nobody is told, and so it is after
+// a restart.
+func TestFailedWriteChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kv, da, db := newMemory(), newDisk(), newDisk()
+		a, b := start(t, "a", kv, da), start(t, "b", kv, db)
+		if err := a.Force(drain("us", "kept")); err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range []*bool{&da.fails, &da.refuses, &da.forgets} {
+			*flag = true
+			if err := a.Force(drain("eu", "lost")); !errors.Is(err, registry.ErrStore) {
+				t.Error(err)
+			}
+			if err := a.Unforce(site("us")); !errors.Is(err, registry.ErrStore) {
+				t.Error(err)
+			}
+			*flag = false
+			for range 2 {
+				time.Sleep(time.Second)
+				synctest.Wait()
+				for _, n := range []*node{a, b} {
+					if got := n.show(); got != "site/us drained (kept)" {
+						t.Errorf("%q", got)
+					}
+				}
+				a.stop()
+				a = start(t, "a", kv, da)
+			}
 		}
 		a.stop()
 		b.stop()

@@ -38,7 +38,7 @@ func (kv *KV) List(ctx context.Context, index uint64) (items map[string]shared.I
 			items[key] = shared.Item{Value: p.Value, Index: p.ModifyIndex}
 		}
 	}
-	return items, meta.LastIndex, nil
+	return items, nextIndex(index, meta.LastIndex), nil
 }
 
 // Set writes a key if its index is still this one; see shared.KV.

@@ -60,7 +60,7 @@ func New(inner registry.Source, o Options) *Guard {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Guard{inner: inner, o: o, keep: keeper{dir: o.Dir, name: o.Name}, again: make(chan struct{}, 1)}
+	return &Guard{inner: inner, o: o, keep: newKeeper(o.Dir, o.Name), again: make(chan struct{}, 1)}
 }
 
 // Run publishes what was saved, then what the source says as far as it is believed, until ctx ends.

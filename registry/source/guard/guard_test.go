@@ -208,56 +208,43 @@ func TestGuard(t *testing.T) {
 	})
 }
 
-// TestKeep: five generations; each file is whole or known to be damaged at every offset, and then the one before is used.
+// TestKeep: five generations; where the newest is damaged, the one before is used, and that is said.
 func TestKeep(t *testing.T) {
-	k := keeper{dir: t.TempDir(), name: "consul"}
+	k := newKeeper(t.TempDir(), "consul")
 	for i := range 7 {
 		if err := k.save(catalog(fmt.Sprintf("a: %d", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	names, err := k.files()
-	if err != nil || len(names) != kept {
-		t.Fatal(names, err)
-	}
-	newest := filepath.Join(k.dir, names[0])
-	whole, err := os.ReadFile(newest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	try := func(what string, data []byte) {
-		if err := os.WriteFile(newest, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		c, damaged, err := k.load()
-		if err != nil || c == nil || lines(*c) != "a: 5" || len(damaged) != 1 || !strings.HasPrefix(damaged[0], names[0]) {
-			t.Fatalf("%s: %v, damaged %v, %v", what, c, damaged, err)
-		}
-	}
-	for i := range whole {
-		try(fmt.Sprintf("cut at %d", i), whole[:i])
-		flipped := slices.Clone(whole)
-		flipped[i] ^= 0x10
-		try(fmt.Sprintf("changed at %d", i), flipped)
-	}
-	if err := os.WriteFile(newest, whole, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if c, damaged, err := k.load(); err != nil || lines(*c) != "a: 6" || damaged != nil {
-		t.Fatal(c, damaged, err)
+	numbers, err := k.files.Numbers()
+	if err != nil || !slices.Equal(numbers, []uint64{3, 4, 5, 6, 7}) {
+		t.Fatal(numbers, err)
 	}
 	want := catalog("a: 1! 2", "b:")
 	if err := k.save(want); err != nil {
 		t.Fatal(err)
 	}
-	if c, _, _ := k.load(); !reflect.DeepEqual(*c, want) {
-		t.Errorf("%+v, want %+v", *c, want)
+	if c, damaged, err := k.load(); err != nil || damaged != nil || !reflect.DeepEqual(*c, want) {
+		t.Errorf("%+v, want %+v; %v, %v", c, want, damaged, err)
 	}
-	for _, name := range names {
-		os.WriteFile(filepath.Join(k.dir, name), nil, 0o600)
+	newest := k.files.File(8)
+	if err := os.Truncate(newest, 40); err != nil {
+		t.Fatal(err)
 	}
-	if c, _, err := (keeper{dir: filepath.Join(k.dir, "none"), name: "consul"}).load(); c != nil || err != nil {
-		t.Error(c, err)
+	c, damaged, err := k.load()
+	if err != nil || c == nil || lines(*c) != "a: 6" || len(damaged) != 1 || !strings.Contains(damaged[0], filepath.Base(newest)) {
+		t.Fatalf("%v, damaged %q, %v", c, damaged, err)
+	}
+	for _, n := range []uint64{4, 5, 6, 7} {
+		if err := os.Truncate(k.files.File(n), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, damaged, err := k.load(); c != nil || len(damaged) != kept || err != nil {
+		t.Error(c, damaged, err)
+	}
+	if c, damaged, err := newKeeper(filepath.Join(t.TempDir(), "none"), "consul").load(); c != nil || damaged != nil || err != nil {
+		t.Error(c, damaged, err)
 	}
 }
 
