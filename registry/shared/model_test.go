@@ -116,6 +116,9 @@ func modelRun(t *testing.T, r *rand.Rand) (steps int) {
 			if keep(i, target, rec); replicas[i].known[target] != rec {
 				t.Fatalf("node %d: the decision %+v gave way to %+v, which was known", i, rec, replicas[i].known[target])
 			}
+			if heard := replicas[i].there[target].Record; !newer(rec, heard) {
+				t.Fatalf("node %d: the decision %+v is not newer than %+v, which was heard of", i, rec, heard)
+			}
 			if replicas[i].keep(target, Record{Version: rec.Version - 1, Time: clock.Add(time.Hour)}) {
 				t.Fatalf("node %d: an older decision replaced %+v", i, rec)
 			}
